@@ -1,0 +1,130 @@
+"""Opens a tile archive: memory-mapped, validated without reading it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from model_utils.archive.format import COLUMNS, IMAGES, METADATA, SAMPLES, ArchiveMetadata
+from model_utils.errors import InputError
+
+
+@dataclass(frozen=True)
+class TileArchive:
+    """Tiles and their rows, or a selection of them.
+
+    A selection shares the memory map: it holds row numbers, never images. Archives pickle by path, so that
+    data loader workers open the map themselves.
+
+    Attributes:
+        folder: Where the archive lies.
+        metadata: What `archive.json` says.
+        rows: Rows of the files that this object shows, in its order.
+    """
+
+    folder: Path
+    metadata: ArchiveMetadata
+    rows: NDArray[np.int64] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def _images(self) -> NDArray[np.uint8]:
+        images: NDArray[np.uint8] = np.load(self.folder / IMAGES, mmap_mode="r", allow_pickle=False)
+        return images
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """The rows of the sample table, numbered 0..len-1 in the order of `rows`."""
+        table = pd.read_parquet(self.folder / SAMPLES)
+        table["local_date"] = pd.to_datetime(table["local_date"])
+        return table.iloc[self.rows].reset_index(drop=True)
+
+    def tiles(self, indices: NDArray[np.integer] | slice = slice(None)) -> NDArray[np.uint8]:
+        """Reads tiles into memory.
+
+        Args:
+            indices: Positions in this selection.
+
+        Returns:
+            uint8, n x H x W x C, a copy.
+        """
+        return np.ascontiguousarray(self._images[self.rows[indices]])
+
+    def subset(self, indices: NDArray[np.integer] | NDArray[np.bool_]) -> TileArchive:
+        """A selection by positions or by a boolean mask; no image is read."""
+        if np.asarray(indices).dtype == bool and len(indices) != len(self):
+            raise ValueError(f"mask has {len(indices)} entries for {len(self)} rows")
+        return TileArchive(self.folder, self.metadata, self.rows[indices])
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"folder": self.folder, "metadata": self.metadata, "rows": self.rows}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+
+
+def open_archive(folder: Path) -> TileArchive:
+    """Opens and validates an archive in O(1) memory.
+
+    Raises:
+        InputError: Naming the file, what was found and what was expected.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder, expected a tile archive (pm25 simulate or pm25 prepare makes one)"
+        )
+    metadata = ArchiveMetadata.read(folder / METADATA)
+    _check_images(folder / IMAGES, metadata)
+    _check_samples(folder / SAMPLES, metadata)
+    return TileArchive(folder, metadata, np.arange(metadata.samples))
+
+
+def _check_images(path: Path, metadata: ArchiveMetadata) -> None:
+    if not path.is_file():
+        raise InputError(f"{path}: not found")
+    expected = (metadata.samples, metadata.tile_size, metadata.tile_size, len(metadata.bands))
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            if version != (1, 0):
+                raise ValueError(f"NPY version {version}, expected (1, 0)")
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+            start = file.tell()
+    except ValueError as error:
+        raise InputError(f"{path}: not an NPY file ({' '.join(str(error).split())})") from None
+    if dtype != np.uint8 or fortran:
+        order = "Fortran" if fortran else "C"
+        raise InputError(f"{path}: found {dtype} in {order} order, expected uint8 in C order")
+    if shape != expected:
+        raise InputError(f"{path}: found shape {shape}, archive.json expects {expected}")
+    size, whole = path.stat().st_size, start + int(np.prod(expected, dtype=np.int64))
+    if size != whole:
+        word = "truncated" if size < whole else "too long"
+        raise InputError(f"{path}: {word}, found {size} bytes, expected {whole}")
+
+
+def _check_samples(path: Path, metadata: ArchiveMetadata) -> None:
+    if not path.is_file():
+        raise InputError(f"{path}: not found")
+    try:
+        with pq.ParquetFile(path) as file:
+            rows, schema = file.metadata.num_rows, file.schema_arrow
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not a Parquet file ({' '.join(str(error).split())})") from None
+    if rows != metadata.samples:
+        raise InputError(f"{path}: found {rows} rows, archive.json expects {metadata.samples}")
+    for name, kind in COLUMNS.items():
+        if name not in schema.names:
+            raise InputError(f"{path}: column {name!r} is missing")
+        if schema.field(name).type != kind:
+            found = schema.field(name).type
+            raise InputError(f"{path}: column {name!r} holds {found}, expected {kind}")

@@ -1,0 +1,161 @@
+"""Writes a tile archive: streamed, and visible only when it is whole."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from model_utils import atomic
+from model_utils.archive.format import IMAGES, METADATA, SAMPLES, ArchiveMetadata, to_table
+from model_utils.errors import InputError
+
+_PARTIAL = ".partial"
+
+
+class ArchiveWriter:
+    """Appends tiles and their rows, then commits all three files of an archive.
+
+    Files are written under temporary names. `archive.json` is the commit mark: committing removes the old
+    one, renames the images and the table into place, and renames the new `archive.json` last, so that a
+    writer killed at any moment leaves the old archive or none. Other files in the folder are not touched.
+    Use it as a context manager; leaving with an exception, or without `commit`, discards what was written.
+
+    Example:
+        >>> with ArchiveWriter(folder, tile_size=64, bands=("red", "green", "blue")) as writer:
+        ...     writer.append(tiles, rows)
+        ...     writer.commit(city="Delhi", ground_sample_distance_m=3.0)
+    """
+
+    def __init__(self, folder: Path, tile_size: int, bands: Sequence[str], overwrite: bool = False) -> None:
+        """Opens the temporary files and takes the folder's lock.
+
+        Raises:
+            InputError: An archive is there and `overwrite` is False, or another process writes one.
+        """
+        if (folder / METADATA).exists() and not overwrite:
+            raise InputError(f"{folder / METADATA}: an archive is already there, --overwrite replaces it")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._lock = (folder / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise InputError(f"{folder}: another process is writing this archive") from None
+        for leftover in folder.glob(f".*{_PARTIAL}"):
+            leftover.unlink()  # of a killed writer: we hold the lock, so nobody writes it
+        self._tile_shape = (tile_size, tile_size, len(bands))
+        self._bands = tuple(bands)
+        self._tables: list[pa.Table] = []
+        self._count = 0
+        self._hash = hashlib.sha256()
+        self._images: IO[bytes] = self._temporary(IMAGES).open("wb")
+        self._header_length = self._write_header()
+
+    def __enter__(self) -> ArchiveWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._images.close()
+        for name in (IMAGES, SAMPLES, METADATA):
+            self._temporary(name).unlink(missing_ok=True)
+        self._lock.close()
+
+    def append(self, tiles: NDArray[np.uint8], samples: pd.DataFrame) -> None:
+        """Appends n tiles and their n rows.
+
+        Args:
+            tiles: uint8, n x H x W x C.
+            samples: n rows with at least the columns that identify a sample (see `format.to_table`).
+
+        Raises:
+            InputError: Shapes, types or counts do not fit.
+        """
+        if tiles.dtype != np.uint8 or tiles.shape[1:] != self._tile_shape:
+            expected = "x".join(map(str, self._tile_shape))
+            found = f"{tiles.dtype} {'x'.join(map(str, tiles.shape[1:]))}"
+            raise InputError(f"tiles: found {found}, expected uint8 {expected}")
+        if len(tiles) != len(samples):
+            raise InputError(f"tiles: {len(tiles)} tiles came with {len(samples)} rows")
+        table = to_table(samples)
+        if self._tables and table.schema != self._tables[0].schema:
+            raise InputError("samples: the columns differ from those appended before")
+        block = np.ascontiguousarray(tiles).data
+        self._images.write(block)
+        self._hash.update(block)
+        self._tables.append(table)
+        self._count += len(tiles)
+
+    def commit(
+        self,
+        city: str,
+        ground_sample_distance_m: float,
+        created_by: Mapping[str, Any] | None = None,
+        sources: Sequence[Mapping[str, str]] = (),
+        simulated: str = "no",
+        licence: str = "",
+        attribution: str = "",
+    ) -> ArchiveMetadata:
+        """Makes the archive visible.
+
+        Raises:
+            InputError: Nothing was appended, or a sample_id came twice.
+        """
+        if not self._count:
+            raise InputError(f"{self._folder}: no tiles to write")
+        table = pa.concat_tables(self._tables)
+        identifiers = table.column("sample_id").to_pandas()
+        if identifiers.duplicated().any():
+            repeated = identifiers[identifiers.duplicated()].iloc[0]
+            raise InputError(f"samples: sample_id {repeated!r} came twice")
+        self._write_header()
+        self._images.close()
+        pq.write_table(table, self._temporary(SAMPLES))
+        self._hash.update(self._temporary(SAMPLES).read_bytes())
+        metadata = ArchiveMetadata(
+            city=city,
+            bands=self._bands,
+            ground_sample_distance_m=ground_sample_distance_m,
+            tile_size=self._tile_shape[0],
+            samples=self._count,
+            content_sha256=self._hash.hexdigest(),
+            created_by=dict(created_by or {}),
+            sources=[dict(source) for source in sources],
+            simulated=simulated,
+            licence=licence,
+            attribution=attribution,
+        )
+        self._temporary(METADATA).write_text(metadata.to_json(), encoding="utf-8")
+        for name in (IMAGES, SAMPLES, METADATA):
+            atomic.sync(self._temporary(name))
+        (self._folder / METADATA).unlink(missing_ok=True)
+        atomic.sync(self._folder)
+        for name in (IMAGES, SAMPLES, METADATA):
+            self._temporary(name).replace(self._folder / name)
+        atomic.sync(self._folder)
+        return metadata
+
+    def _temporary(self, name: str) -> Path:
+        return self._folder / f".{name}{_PARTIAL}"
+
+    def _write_header(self) -> int:
+        """Writes the NPY header for the tiles appended so far; numpy pads it so that its length stays."""
+        self._images.seek(0)
+        header = {"descr": "|u1", "fortran_order": False, "shape": (self._count, *self._tile_shape)}
+        np.lib.format.write_array_header_1_0(self._images, header)
+        length = self._images.tell()
+        if self._count and length != self._header_length:
+            raise RuntimeError(f"NPY header grew from {self._header_length} to {length} bytes")
+        return length

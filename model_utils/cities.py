@@ -1,0 +1,138 @@
+"""A city and the YAML file that defines it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import time
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+
+from model_utils.errors import InputError
+from model_utils.project import SHIPPED_ROOT
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class BoundingBox:
+    """A rectangle in WGS84 degrees."""
+
+    south: float
+    west: float
+    north: float
+    east: float
+
+    def __post_init__(self) -> None:
+        if not (-90 <= self.south < self.north <= 90 and -180 <= self.west < self.east <= 180):
+            raise ValueError("expected -90 <= south < north <= 90 and -180 <= west < east <= 180")
+
+
+@dataclass(frozen=True)
+class Station:
+    """A monitoring station: WGS84 degrees, and its side of the city's hold-out."""
+
+    name: str
+    latitude: float
+    longitude: float
+    split: Split = "train"
+    kind: str = ""
+
+    def __post_init__(self) -> None:
+        if self.split not in ("train", "test"):
+            raise ValueError(f"station {self.name}: split is {self.split!r}, expected 'train' or 'test'")
+        if not (abs(self.latitude) <= 90 and abs(self.longitude) <= 180):
+            raise ValueError(f"station {self.name}: {self.latitude}, {self.longitude} are not WGS84 degrees")
+
+
+@dataclass(frozen=True)
+class City:
+    """A city: where it is, when the satellite passes, which stations it has and which are held out.
+
+    Attributes:
+        name: The name used in folders and commands.
+        bounding_box: WGS84 degrees.
+        time_zone: IANA name; `local_date` in the archive is in this zone.
+        overpass_local_time: Local time of the satellite's overpass.
+        stations: The listed stations. A station that is not listed counts as a training station.
+        simulation: Parameters of the synthetic city (see `model_utils.simulation`), or None.
+    """
+
+    name: str
+    bounding_box: BoundingBox
+    time_zone: str
+    overpass_local_time: time
+    stations: tuple[Station, ...]
+    simulation: Mapping[str, Any] | None = None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone as an object."""
+        return ZoneInfo(self.time_zone)
+
+
+def available_cities(root: Path) -> list[str]:
+    """Names of the cities that have a YAML file under `root` or came with the software."""
+    folders = {root / "data" / "cities", SHIPPED_ROOT / "data" / "cities"}
+    return sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+
+
+def load_city(name: str, root: Path) -> City:
+    """Reads `data/cities/<name>.yaml` under `root`, else the one that came with the software.
+
+    Raises:
+        InputError: No such city, or its file is not a city definition.
+    """
+    for folder in (root / "data" / "cities", SHIPPED_ROOT / "data" / "cities"):
+        path = folder / f"{name}.yaml"
+        if path.is_file():
+            return read_city(path)
+    raise InputError(
+        f"city {name!r}: no such city, expected one of {', '.join(available_cities(root))} "
+        f"or a new file {root / 'data' / 'cities' / (name + '.yaml')}"
+    )
+
+
+def read_city(path: Path) -> City:
+    """Reads one city file.
+
+    Raises:
+        InputError: Naming the file and the key that is wrong.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: found {type(raw).__name__}, expected a mapping of city keys")
+    known = {"name", "bounding_box", "time_zone", "overpass_local_time", "stations", "simulation"}
+    if unknown := sorted(set(map(str, raw)) - known):
+        raise InputError(f"{path}: unknown key {unknown[0]!r}, expected {', '.join(sorted(known))}")
+    if missing := sorted(known - {"simulation"} - set(raw)):
+        raise InputError(f"{path}: key {missing[0]!r} is missing")
+    if raw["name"] != path.stem:
+        raise InputError(f"{path}: name is {raw['name']!r}, expected {path.stem!r} as the file is called")
+    try:
+        city = City(
+            name=str(raw["name"]),
+            bounding_box=BoundingBox(**raw["bounding_box"]),
+            time_zone=str(raw["time_zone"]),
+            overpass_local_time=time.fromisoformat(raw["overpass_local_time"]),
+            stations=tuple(Station(**station) for station in raw["stations"]),
+            simulation=raw.get("simulation"),
+        )
+        ZoneInfo(city.time_zone)
+    except ZoneInfoNotFoundError:
+        raise InputError(f"{path}: time_zone {raw['time_zone']!r} is not an IANA time zone") from None
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from None
+    names = [station.name for station in city.stations]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"{path}: station {repeated[0]!r} is listed twice")
+    if any(math.isnan(station.latitude + station.longitude) for station in city.stations):
+        raise InputError(f"{path}: a station has no coordinates")
+    return city

@@ -1,0 +1,161 @@
+"""How a verb becomes a command: a typed dataclass in, an exit code out."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from model_utils.errors import InputError
+
+Presets = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One verb.
+
+    Attributes:
+        verb: Its name.
+        summary: One line for the overview.
+        config: 'module:Class' of the dataclass whose fields are the flags; the module imports fast.
+        function: 'module:function' that takes the config; imported only when it runs.
+    """
+
+    verb: str
+    summary: str
+    config: str
+    function: str
+
+
+class OneLineParser(ArgumentParser):  # type: ignore[misc]
+    """A parser whose errors are one line with exit code 2, and whose help shows flags with hyphens."""
+
+    def format_help(self) -> str:
+        """Shows `--grid-km`; `--grid_km` works as well."""
+        text: str = super().format_help()
+        return re.sub(r"--[a-z_]+", lambda flag: flag[0].replace("_", "-"), text)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Prints the message on one line of stderr and exits with code 2."""
+        print(f"{self.prog}: {' '.join(str(message).split())}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def execute(
+    command: Command, argv: Sequence[str], fixed: Mapping[str, Any] | None = None, prog: str | None = None
+) -> int:
+    """Parses the flags, runs the verb, and turns what happens into an exit code.
+
+    Args:
+        command: The verb.
+        argv: Flags as typed.
+        fixed: Fields that an experiment script sets; giving them another value is refused.
+        prog: The name used in messages.
+
+    Returns:
+        0 done, 2 wrong input. A fault of ours propagates as an exception (exit code 1).
+    """
+    prog = prog or f"pm25 {command.verb}"
+    try:
+        config = parse(command, argv, fixed or {}, prog)
+        load(command.function)(config)
+    except InputError as error:
+        print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted; nothing is half-written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parse(command: Command, argv: Sequence[str], fixed: Mapping[str, Any], prog: str) -> Any:
+    """Builds the verb's config from preset, config file and flags, the later ones winning."""
+    config_class = load(command.config)
+    argv = _bare_switches([_with_underscores(word) for word in argv], config_class)
+    parser = OneLineParser(prog=prog, description=command.summary)
+    parser.add_argument(
+        "--config", action="config", help="YAML file with these keys; flags given after it win"
+    )
+    parser.add_class_arguments(config_class)
+    presets: Presets = getattr(config_class, "PRESETS", {})
+    if presets:
+        name = _chosen_preset(argv) or _default(config_class, "preset")
+        if name not in presets:
+            parser.error(f"--preset: found {name!r}, expected one of {', '.join(presets)}")
+        parser.set_defaults({**presets[name], "preset": name})
+    parser.set_defaults(dict(fixed))
+    values = parser.parse_args(argv)
+    for key, value in fixed.items():
+        if values[key] != value:
+            raise InputError(
+                f"--{key}: found {values[key]!r}, but this script is the experiment with {key} {value!r}"
+            )
+    del values["config"]
+    try:
+        return config_class(**vars(parser.instantiate_classes(values)))
+    except ValueError as error:  # a dataclass's own check in __post_init__
+        raise InputError(str(error)) from None
+
+
+def load(reference: str) -> Any:
+    """Imports 'module:name'."""
+    module, name = reference.split(":")
+    return getattr(import_module(module), name)
+
+
+def run_script(command: Command, **fixed: Any) -> NoReturn:
+    """What an experiment script calls: runs the verb with the script's own fields set, and exits."""
+    raise SystemExit(execute(command, sys.argv[1:], fixed, prog=Path(sys.argv[0]).name))
+
+
+def _with_underscores(word: str) -> str:
+    """`--grid-km=3` becomes `--grid_km=3`, as the fields are called."""
+    flag, equals, value = word.partition("=")
+    return flag[:2] + flag[2:].replace("-", "_") + equals + value if word.startswith("--") else word
+
+
+def _bare_switches(argv: Sequence[str], config_class: Callable[..., Any]) -> list[str]:
+    """Lets boolean flags stand alone: `--resume` means `--resume true`."""
+    switches = {f"--{item.name}" for item in fields(config_class) if item.type in ("bool", bool)}
+    out = []
+    for position, word in enumerate(argv):
+        following = argv[position + 1] if position + 1 < len(argv) else "--"
+        alone = word in switches and following.lower() not in ("true", "false")
+        out.append(f"{word}=true" if alone else word)
+    return out
+
+
+def _chosen_preset(argv: Sequence[str]) -> str | None:
+    """The preset named by a flag, else by a config file."""
+    for position, word in enumerate(argv):
+        if word.startswith("--preset="):
+            return word.split("=", 1)[1]
+        if word == "--preset" and position + 1 < len(argv):
+            return argv[position + 1]
+    for position, word in enumerate(argv):
+        path = word.split("=", 1)[1] if word.startswith("--config=") else None
+        if word == "--config" and position + 1 < len(argv):
+            path = argv[position + 1]
+        if path and Path(path).is_file():
+            try:
+                content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            except (yaml.YAMLError, UnicodeDecodeError):
+                return None  # the parser reports the file itself
+            if isinstance(content, dict) and "preset" in content:
+                return str(content["preset"])
+    return None
+
+
+def _default(config_class: Callable[..., Any], name: str) -> Any:
+    for item in fields(config_class):  # type: ignore[arg-type]
+        if item.name == name and item.default is not MISSING:
+            return item.default
+    raise TypeError(f"{config_class} has presets but no default for {name!r}")

@@ -1,0 +1,37 @@
+"""The verbs, as data: nothing heavy is imported before a verb runs."""
+
+from __future__ import annotations
+
+from model_utils.cli.command import Command
+
+SIMULATE = Command(
+    verb="simulate",
+    summary="Writes the archive of a synthetic city, or of simulated haze over a real surface.",
+    config="model_utils.simulation.config:SimulateConfig",
+    function="model_utils.simulation.city:simulate",
+)
+PREPARE = Command(
+    verb="prepare",
+    summary="Turns imagery that is already cut into tiles, and its table, into an archive.",
+    config="model_utils.ingest.config:PrepareConfig",
+    function="model_utils.ingest.prepare:prepare",
+)
+PRETRAIN = Command(
+    verb="pretrain",
+    summary="Pre-trains an image encoder on a city's tiles with contrastive learning.",
+    config="model_utils.pretraining.config:PretrainConfig",
+    function="model_utils.pretraining.run:pretrain",
+)
+SUPERVISE = Command(
+    verb="supervise",
+    summary="Fits a PM2.5 regression on station tiles and reports honest statistics.",
+    config="model_utils.regression.config:SuperviseConfig",
+    function="model_utils.regression.supervise:supervise",
+)
+DEMO = Command(
+    verb="demo",
+    summary="The whole job on a small simulated Delhi: simulate, pre-train, supervise, compare.",
+    config="model_utils.demo:DemoConfig",
+    function="model_utils.demo:demo",
+)
+VERBS = {command.verb: command for command in (SIMULATE, PREPARE, PRETRAIN, SUPERVISE, DEMO)}

@@ -1,0 +1,9 @@
+"""The one exception that means: what the user gave is wrong."""
+
+
+class InputError(ValueError):
+    """The input or the flags are wrong.
+
+    The message is one line that names the file, row or key, what was found and what was expected.
+    The command line prints it on stderr and exits with code 2.
+    """

@@ -1,0 +1,1 @@
+"""The pre-training stage: one experiment from an archive to encoder weights."""

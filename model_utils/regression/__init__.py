@@ -1,0 +1,1 @@
+"""From embeddings to PM2.5: heads, references, the supervised stage."""

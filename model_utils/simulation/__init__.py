@@ -1,0 +1,1 @@
+"""The synthetic city: readings, surface, optics, rendering into an archive."""
