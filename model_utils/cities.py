@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from datetime import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
@@ -16,6 +16,7 @@ from model_utils.errors import InputError
 from model_utils.project import SHIPPED_ROOT
 
 Split = Literal["train", "test"]
+_TAKEN = ("cities", "weights")  # data/ holds these beside the archives
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,13 @@ class Station:
     def __post_init__(self) -> None:
         if self.split not in ("train", "test"):
             raise ValueError(f"station {self.name}: split is {self.split!r}, expected 'train' or 'test'")
+        if not self.name:
+            raise ValueError("name is empty")
         if not (abs(self.latitude) <= 90 and abs(self.longitude) <= 180):
             raise ValueError(f"station {self.name}: {self.latitude}, {self.longitude} are not WGS84 degrees")
+
+
+Built = TypeVar("Built", BoundingBox, Station)
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ def read_city(path: Path) -> City:
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(raw, dict):
         raise InputError(f"{path}: found {type(raw).__name__}, expected a mapping of city keys")
@@ -116,23 +122,63 @@ def read_city(path: Path) -> City:
         raise InputError(f"{path}: key {missing[0]!r} is missing")
     if raw["name"] != path.stem:
         raise InputError(f"{path}: name is {raw['name']!r}, expected {path.stem!r} as the file is called")
-    try:
-        city = City(
-            name=str(raw["name"]),
-            bounding_box=BoundingBox(**raw["bounding_box"]),
-            time_zone=str(raw["time_zone"]),
-            overpass_local_time=time.fromisoformat(raw["overpass_local_time"]),
-            stations=tuple(Station(**station) for station in raw["stations"]),
-            simulation=raw.get("simulation"),
-        )
-        ZoneInfo(city.time_zone)
-    except ZoneInfoNotFoundError:
-        raise InputError(f"{path}: time_zone {raw['time_zone']!r} is not an IANA time zone") from None
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: {error}") from None
+    if path.stem in _TAKEN:
+        raise InputError(f"{path}: a city cannot be called {' or '.join(_TAKEN)}, expected another name")
+    if not isinstance(raw["stations"], list):
+        raise InputError(f"{path}: stations is {raw['stations']!r}, expected a list, [] where there are none")
+    if not isinstance(raw.get("simulation"), dict | None):
+        raise InputError(f"{path}: simulation is {raw['simulation']!r}, expected a mapping")
+    city = City(
+        name=path.stem,
+        bounding_box=_built(path, "bounding_box", BoundingBox, raw["bounding_box"]),
+        time_zone=_time_zone(path, raw["time_zone"]),
+        overpass_local_time=_local_time(path, raw["overpass_local_time"]),
+        stations=tuple(
+            _built(path, f"station {number}", Station, station)
+            for number, station in enumerate(raw["stations"], start=1)
+        ),
+        simulation=raw.get("simulation"),
+    )
     names = [station.name for station in city.stations]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"{path}: station {repeated[0]!r} is listed twice")
-    if any(math.isnan(station.latitude + station.longitude) for station in city.stations):
-        raise InputError(f"{path}: a station has no coordinates")
     return city
+
+
+def _built(path: Path, key: str, kind: type[Built], raw: object) -> Built:
+    """A dataclass from the mapping under a key; numbers and texts are checked by the field's own type."""
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: {key} is {raw!r}, expected a mapping of {_names(kind)}")
+    for item in fields(kind):
+        if item.name not in raw and item.default is MISSING:
+            raise InputError(f"{path}: {key}: key {item.name!r} is missing, expected {_names(kind)}")
+        value = raw.get(item.name, item.default)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+        if item.type == "float" and not number:
+            raise InputError(f"{path}: {key}: {item.name} is {value!r}, expected a number of degrees")
+        if item.type != "float" and not isinstance(value, str):
+            raise InputError(f"{path}: {key}: {item.name} is {value!r}, expected text")
+    if unknown := sorted(set(map(str, raw)) - {item.name for item in fields(kind)}):
+        raise InputError(f"{path}: {key}: unknown key {unknown[0]!r}, expected {_names(kind)}")
+    try:
+        return kind(**raw)
+    except ValueError as error:
+        raise InputError(f"{path}: {key}: {error}") from None
+
+
+def _names(kind: type[Built]) -> str:
+    return ", ".join(item.name for item in fields(kind))
+
+
+def _time_zone(path: Path, raw: object) -> str:
+    try:
+        return ZoneInfo(str(raw)).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: 'Asia' is a folder of time zones
+        raise InputError(f"{path}: time_zone is {raw!r}, expected an IANA time zone such as Asia/Kolkata") from None
+
+
+def _local_time(path: Path, raw: object) -> time:
+    try:
+        return time.fromisoformat(str(raw) if isinstance(raw, str) else "")
+    except ValueError:
+        raise InputError(f'{path}: overpass_local_time is {raw!r}, expected a quoted time such as "10:30"') from None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from argparse import HelpFormatter
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from importlib import import_module
 from pathlib import Path
@@ -35,12 +36,12 @@ class Command:
     function: str
 
 
-class OneLineParser(ArgumentParser):  # type: ignore[misc]
+class OneLineParser(ArgumentParser):
     """A parser whose errors are one line with exit code 2, and whose help shows flags with hyphens."""
 
-    def format_help(self) -> str:
+    def format_help(self, formatter: HelpFormatter | None = None) -> str:
         """Shows `--grid-km`; `--grid_km` works as well."""
-        text: str = super().format_help()
+        text: str = super().format_help(formatter) if formatter else super().format_help()
         return re.sub(r"--[a-z_]+", lambda flag: flag[0].replace("_", "-"), text)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -122,7 +123,7 @@ def _with_underscores(word: str) -> str:
     return flag[:2] + flag[2:].replace("-", "_") + equals + value if word.startswith("--") else word
 
 
-def _bare_switches(argv: Sequence[str], config_class: Callable[..., Any]) -> list[str]:
+def _bare_switches(argv: Sequence[str], config_class: type[Any]) -> list[str]:
     """Lets boolean flags stand alone: `--resume` means `--resume true`."""
     switches = {f"--{item.name}" for item in fields(config_class) if item.type in ("bool", bool)}
     out = []
@@ -154,8 +155,8 @@ def _chosen_preset(argv: Sequence[str]) -> str | None:
     return None
 
 
-def _default(config_class: Callable[..., Any], name: str) -> Any:
-    for item in fields(config_class):  # type: ignore[arg-type]
+def _default(config_class: type[Any], name: str) -> Any:
+    for item in fields(config_class):
         if item.name == name and item.default is not MISSING:
             return item.default
     raise TypeError(f"{config_class} has presets but no default for {name!r}")

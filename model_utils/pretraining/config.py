@@ -23,15 +23,17 @@ class PretrainConfig:
         crop_size: Side of the square views, pixels.
         crop_scale_min: Smallest share of a tile's area that a view shows.
         epochs: Passes over the tiles.
-        batch_size: Tiles a step over all devices; for spatiotemporal pairs the most tiles of one timestamp.
+        batch_size: Tiles a step over all devices; by default 32 for regular pairs, and for spatiotemporal pairs
+            the tiles of one timestamp up to 256.
         min_tiles: A timestamp with fewer tiles that have a neighbour is left out (spatiotemporal pairs).
         max_km: Largest distance of a neighbour, km (spatiotemporal pairs).
         temperature: Temperature of NT-Xent (SimCLR).
-        learning_rate: Per 256 tiles a step; scaled linearly with the batch size.
-        weight_decay: Not applied to norm layers and biases.
+        learning_rate: Per 256 tiles a step; scaled linearly with the batch size; by default 0.3 for SimCLR (LARS)
+            and 0.05 for SimSiam (SGD).
+        weight_decay: Not applied to norm layers and biases; by default 1e-6 for SimCLR and 1e-4 for SimSiam.
         warmup_share: Share of all steps with a linearly rising learning rate, before the cosine.
         projection_width: Hidden width of the projector.
-        projection_size: Size of the space the loss sees.
+        projection_size: Size of the space the loss sees; by default 128 for SimCLR, the width for SimSiam.
         transductive: Also use images of test stations, as the paper did; the statistics will say so.
         seed: Keys every random draw.
         workers: Processes that read tiles; 0 reads in the training process.
@@ -73,6 +75,44 @@ class PretrainConfig:
     resume: bool = False
     overwrite: bool = False
     root: Path = SHIPPED_ROOT
+
+    @property
+    def resolved_batch_size(self) -> int:
+        """The paper's batch of 32 for regular pairs; up to 256 tiles of one timestamp for spatiotemporal."""
+        return self.batch_size or (32 if self.pairs == "regular" else 256)
+
+    @property
+    def resolved_learning_rate(self) -> float:
+        """0.3 per 256 tiles with LARS (Chen et al. 2020), 0.05 with SGD (Chen and He 2021)."""
+        return self.learning_rate or (0.3 if self.method == "SimCLR" else 0.05)
+
+    @property
+    def resolved_weight_decay(self) -> float:
+        """1e-6 with LARS (Chen et al. 2020), 1e-4 with SGD (Chen and He 2021)."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        return 1e-6 if self.method == "SimCLR" else 1e-4
+
+    @property
+    def resolved_projection_size(self) -> int:
+        """128 for SimCLR; the projector's width for SimSiam."""
+        return self.projection_size or (128 if self.method == "SimCLR" else self.projection_width)
+
+    def __post_init__(self) -> None:
+        for name in ("crop_size", "epochs", "min_tiles", "projection_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name}: found {getattr(self, name)}, expected at least 1")
+        for name in ("temperature", "max_km"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"--{name}: found {getattr(self, name)}, expected a positive number")
+        for name in ("batch_size", "projection_size"):
+            if getattr(self, name) is not None and getattr(self, name) < 2:
+                raise ValueError(f"--{name}: found {getattr(self, name)}, expected at least 2")
+        for name in ("seed", "workers", "probe_every"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"--{name}: found {getattr(self, name)}, expected 0 or more")
+        if not 0 < self.crop_scale_min <= 1:
+            raise ValueError(f"--crop_scale_min: found {self.crop_scale_min}, expected a share in (0, 1]")
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},

@@ -1,0 +1,7 @@
+"""Pre-trains on Delhi with SimCLR and spatiotemporal pairs (SCL: the nearest other site at the same time)."""
+
+from model_utils.cli.command import run_script
+from model_utils.cli.verbs import PRETRAIN
+
+if __name__ == "__main__":
+    run_script(PRETRAIN, city="Delhi", method="SimCLR", pairs="spatiotemporal")

@@ -1,0 +1,97 @@
+"""Encoder weights as safetensors, with what one must know to use them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+_KEY = "pm25_contrastive"
+
+
+class WeightsError(ValueError):
+    """A weights file cannot be used; the message is one line that says why."""
+
+
+@dataclass(frozen=True)
+class EncoderMetadata:
+    """What a weights file says of itself.
+
+    Attributes:
+        encoder: timm model name; `timm.create_model(encoder, in_chans=len(bands), num_classes=0)` takes the tensors.
+        bands: Names of the input bands in order.
+        mean: Mean of each band in 0..1 that inputs are normalised with.
+        std: Standard deviation of each band in 0..1.
+        ground_sample_distance_m: Metres per pixel of the tiles it was trained on.
+        image_size: Side of the views it was trained on, pixels.
+        method: SimCLR or SimSiam.
+        pairs: regular or spatiotemporal.
+        epochs: Passes over the tiles.
+        archive_sha256: Content hash of the tiles' archive.
+        package_version: Version of this software.
+        seed: Seed of the run.
+        seen_sites: Sites with measurements whose images it was trained on.
+    """
+
+    encoder: str
+    bands: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    ground_sample_distance_m: float
+    image_size: int
+    method: str
+    pairs: str
+    epochs: int
+    archive_sha256: str
+    package_version: str
+    seed: int
+    seen_sites: tuple[str, ...] = field(repr=False)
+
+
+def save_encoder(path: Path, encoder: nn.Module, metadata: EncoderMetadata) -> None:
+    """Writes an encoder's state and metadata to `path` (the caller makes it atomic)."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+    save_file(tensors, path, metadata={"format": "pt", _KEY: json.dumps(asdict(metadata))})
+
+
+def read_encoder(path: Path) -> tuple[dict[str, Tensor], EncoderMetadata]:
+    """Reads tensors and metadata.
+
+    Raises:
+        WeightsError: The file is missing, broken, or was not written by `save_encoder`.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: not found, expected encoder weights (pm25 pretrain makes them)")
+    try:
+        with safe_open(path, framework="pt") as file:
+            described = (file.metadata() or {}).get(_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a safetensors file ({' '.join(str(error).split())})") from None
+    if described is None:
+        raise WeightsError(f"{path}: has no {_KEY} metadata, expected weights written by pm25 pretrain")
+    try:
+        raw = json.loads(described)
+        if not isinstance(raw, dict):
+            raise TypeError("metadata is not a mapping")
+        known = {item.name for item in fields(EncoderMetadata)}
+        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+        return tensors, EncoderMetadata(**{key: values[key] for key in known})
+    except (json.JSONDecodeError, TypeError, KeyError) as error:
+        raise WeightsError(f"{path}: metadata is incomplete ({error})") from None
+
+
+def weights_hash(encoder: nn.Module) -> str:
+    """SHA-256 of an encoder's state: the same for the same numbers, wherever they came from."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(encoder.state_dict().items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{name}{array.shape}{array.dtype}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

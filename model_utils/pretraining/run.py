@@ -1,0 +1,240 @@
+"""`pm25 pretrain`: one experiment from an archive to encoder weights."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from contrastive_models.encoders import create_encoder
+from contrastive_models.module import ContrastiveModule, TrainingSettings
+from contrastive_models.simclr import SimCLR
+from contrastive_models.simsiam import SimSiam
+from contrastive_models.views import ViewSettings
+from contrastive_models.weights import EncoderMetadata, save_encoder
+from model_utils import atomic
+from model_utils.archive.reader import TileArchive, open_archive
+from model_utils.cities import City, load_city
+from model_utils.configuration import package_version, record, save_config
+from model_utils.errors import InputError
+from model_utils.figures.pretraining_curves import draw_pretraining_curves
+from model_utils.figures.saving import save_figure
+from model_utils.precision import resolve_precision
+from model_utils.pretraining.config import PretrainConfig
+from model_utils.pretraining.data import PairedTiles, band_statistics, regular_pairs, spatiotemporal_pairs
+from model_utils.pretraining.history import EpochHistory
+from model_utils.pretraining.probe import EmbeddingProbe
+from model_utils.project import archive_folder, results_folder, weights_path
+from model_utils.sampling.splits import held_out_sites, overlapping_sites, station_table
+
+VALIDATION_SHARE = 0.2
+IDENTITY = "experiment.json"
+
+
+def pretrain(config: PretrainConfig) -> None:
+    """Runs one experiment; a finished one of the same settings and archive is kept as it is.
+
+    Raises:
+        InputError: The city, its archive or the settings are wrong, or another experiment is in the way.
+    """
+    city = load_city(config.city, config.root)
+    archive = open_archive(archive_folder(config.root, config.city))
+    name = f"pretrain_{config.method}_{config.pairs}_{config.encoder}"
+    folder = results_folder(config.root, config.city, name)
+    weights = weights_path(config.root, config.city, config.method, config.pairs, config.encoder)
+    identity = json.dumps({"config": record(config), "archive_sha256": archive.metadata.content_sha256}, indent=2)
+    if _stands(config, identity, folder, weights):
+        say(f"{weights}: already trained with these settings on this archive; nothing to do")
+        return
+
+    used, seen = training_tiles(archive, city, config.transductive)
+    pairs = (
+        regular_pairs(used)
+        if config.pairs == "regular"
+        else spatiotemporal_pairs(used, config.max_km, config.min_tiles)
+    )
+    say(pairs.summary)
+    module = build_module(config, used)
+    _claim(config, identity, folder, weights)
+    history = EpochHistory(folder / "metrics.csv", _probe(config, used), config.probe_every)
+    trainer = _trainer(config, folder, history)
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    _fit(trainer, module, pairs, config, checkpoint if config.resume and checkpoint.exists() else None)
+    if not trainer.is_global_zero:
+        return
+
+    metadata = EncoderMetadata(
+        encoder=config.encoder,
+        bands=archive.metadata.bands,
+        mean=module.settings.mean,
+        std=module.settings.std,
+        ground_sample_distance_m=archive.metadata.ground_sample_distance_m,
+        image_size=config.crop_size,
+        method=config.method,
+        pairs=config.pairs,
+        epochs=config.epochs,
+        archive_sha256=archive.metadata.content_sha256,
+        package_version=package_version(),
+        seed=config.seed,
+        seen_sites=tuple(seen),
+    )
+    with atomic.replacing(weights) as temporary:
+        save_encoder(temporary, module.encoder, metadata)
+    width = config.resolved_projection_size
+    save_figure(draw_pretraining_curves(history.frame(), width), folder / "figures", "pretraining_curves")
+    say(f"weights: {weights}")
+    say(f"next: pm25 supervise --city {config.city} --start {config.method}_{config.pairs}")
+
+
+def training_tiles(archive: TileArchive, city: City, transductive: bool) -> tuple[TileArchive, list[str]]:
+    """Leaves out every tile that shows ground of a held-out station's tile, unless transductive.
+
+    Returns:
+        The tiles to train on, and the stations among them.
+    """
+    samples = archive.samples
+    stations = station_table(samples)
+    if transductive:
+        say("transductive: images of test stations are used, their readings are not")
+        return archive, stations["site_id"].tolist()
+    sites = samples.drop_duplicates("site_id")
+    held_out = held_out_sites(sites[sites["site_id"].isin(stations["site_id"])], city)
+    metres = archive.metadata.tile_size * archive.metadata.ground_sample_distance_m
+    excluded = overlapping_sites(sites, held_out, metres)
+    keep = ~samples["site_id"].isin(excluded).to_numpy()
+    say(
+        f"inductive: {len(held_out)} test stations and {len(excluded) - len(held_out)} other sites whose tiles "
+        f"overlap theirs are left out ({int((~keep).sum())} of {len(archive)} tiles)"
+    )
+    if not keep.any():
+        raise InputError(f"{archive.folder}: the hold-out list of {city.name} leaves no tile to train on")
+    return archive.subset(keep), sorted(set(stations["site_id"]) - set(excluded))
+
+
+def build_module(config: PretrainConfig, archive: TileArchive) -> ContrastiveModule:
+    """Encoder, heads and settings of an experiment.
+
+    Raises:
+        InputError: timm does not know the encoder.
+    """
+    torch.manual_seed(config.seed)
+    try:
+        encoder = create_encoder(config.encoder, len(archive.metadata.bands), config.crop_size)
+    except ValueError as error:
+        raise InputError(f"--encoder: {error}") from None
+    mean, std = band_statistics(archive, config.seed)
+    settings = TrainingSettings(
+        views=ViewSettings(size=config.crop_size, scale=(config.crop_scale_min, 1.0)),
+        mean=mean,
+        std=std,
+        learning_rate=config.resolved_learning_rate * config.resolved_batch_size / 256,
+        weight_decay=config.resolved_weight_decay,
+        warmup_share=config.warmup_share,
+        seed=config.seed,
+    )
+    width, size = config.projection_width, config.resolved_projection_size
+    if config.method == "SimCLR":
+        return SimCLR(encoder, settings, config.temperature, width, size)
+    return SimSiam(encoder, settings, width, size)
+
+
+@rank_zero_only
+def say(line: str) -> None:
+    """Prints a line, once over all processes."""
+    print(line, flush=True)
+
+
+def _stands(config: PretrainConfig, identity: str, folder: Path, weights: Path) -> bool:
+    """True if this very experiment is finished.
+
+    Raises:
+        InputError: Another experiment of this name is in the way.
+    """
+    if config.overwrite and not config.resume:
+        return False
+    described = folder / IDENTITY
+    if described.exists() and described.read_text(encoding="utf-8") != identity:
+        raise InputError(f"{folder}: holds a run with other settings or another archive; --overwrite replaces it")
+    if weights.exists() and not described.exists():
+        raise InputError(f"{weights}: weights of an unknown run are there; --overwrite replaces them")
+    return weights.exists()
+
+
+def _claim(config: PretrainConfig, identity: str, folder: Path, weights: Path) -> None:
+    """Prepares the run folder; without --resume, what an unfinished or replaced run left is removed."""
+    if getattr(rank_zero_only, "rank", 0) != 0:
+        return
+    if not config.resume and folder.exists():
+        shutil.rmtree(folder)
+        weights.unlink(missing_ok=True)
+    save_config(folder / "config.yaml", config)
+    atomic.write_text(folder / IDENTITY, identity)
+
+
+def _probe(config: PretrainConfig, archive: TileArchive) -> EmbeddingProbe | None:
+    if not config.probe_every:
+        return None
+    try:
+        return EmbeddingProbe(archive, VALIDATION_SHARE, config.seed)
+    except InputError:
+        say("no probe: too few labelled tiles")
+        return None
+
+
+def _trainer(config: PretrainConfig, folder: Path, history: EpochHistory) -> pl.Trainer:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    checkpoints = ModelCheckpoint(
+        dirpath=folder / "checkpoints",
+        filename="best",
+        monitor="loss",
+        save_last=True,
+        enable_version_counter=False,
+    )
+    callbacks: list[Callback] = [history, checkpoints]
+    if sys.stdout.isatty():
+        callbacks.append(RichProgressBar())
+    tensorboard = find_spec("tensorboard") is not None
+    return pl.Trainer(
+        max_epochs=config.epochs,
+        accelerator=config.accelerator,
+        devices=config.devices,
+        strategy=config.strategy,
+        precision=resolve_precision(config.precision, config.accelerator),  # type: ignore[arg-type]
+        callbacks=callbacks,
+        logger=TensorBoardLogger(folder, name="tensorboard", version="") if tensorboard else False,
+        sync_batchnorm=torch.cuda.is_available(),
+        use_distributed_sampler=False,
+        deterministic="warn" if torch.cuda.is_available() else True,
+        enable_progress_bar=sys.stdout.isatty(),
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+    )
+
+
+def _fit(
+    trainer: pl.Trainer,
+    module: ContrastiveModule,
+    pairs: PairedTiles,
+    config: PretrainConfig,
+    checkpoint: Path | None,
+) -> None:
+    if checkpoint:
+        say(f"resuming from {checkpoint}")
+    loader = pairs.loader(
+        config.resolved_batch_size, config.seed, config.workers, trainer.global_rank, trainer.world_size
+    )
+    with warnings.catch_warnings():
+        # tiles are read as whole batches from a memory map: workers are a choice, not an oversight
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)

@@ -1,0 +1,114 @@
+"""The flags of `pm25 supervise`, and its presets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from model_utils.project import SHIPPED_ROOT
+
+Start = Literal[
+    "SimCLR_regular",
+    "SimCLR_spatiotemporal",
+    "SimSiam_regular",
+    "SimSiam_spatiotemporal",
+    "randomly_initialized",
+    "transfer_learning",
+]
+
+
+@dataclass(frozen=True)
+class SuperviseConfig:
+    """One supervised experiment.
+
+    Args:
+        city: Name of the city; its archive is data/<city> under the root.
+        start: Where the encoder comes from; a pre-trained one is looked up in data/weights, transfer_learning is
+            ImageNet.
+        weights: A weights file of pm25 pretrain to use for a pre-trained start in place of the one looked up.
+        imagenet_weights: A local file for transfer_learning in place of timm's download.
+        preset: paper (Jiang et al. 2022), demo (minutes on 2 cores) or smoke (seconds, no science).
+        encoder: Any timm model name.
+        finetune: Train the encoder too; by default it is frozen, as in the paper.
+        target: absolute (the reading) or anomaly (the reading minus the same-day mean of the training stations).
+        stations: Use a random subset of this many training stations; by default all.
+        draw: Which random subset.
+        folds: Predict every station from the other ones of this many contiguous folds, in place of the hold-out.
+        epochs: Most passes over the training rows.
+        batch_size: Rows a step.
+        learning_rate: Of AdamW, for the head.
+        encoder_learning_rate: Of AdamW, for the encoder with --finetune.
+        weight_decay: Of AdamW.
+        dropout: In the head.
+        patience: Epochs without a better validation loss before stopping.
+        validation_share: Share of the training stations (of their dates where stations are few) that early
+            stopping looks at.
+        bootstrap_draws: Resamplings behind each interval.
+        seed: Keys every random draw.
+        precision: With --finetune, auto or a Lightning precision.
+        accelerator: Passed to the Lightning Trainer.
+        overwrite: Replace the results of an earlier experiment of this name.
+        root: Folder that holds data/ and results/.
+    """
+
+    city: str
+    start: Start
+    weights: Path | None = None
+    imagenet_weights: Path | None = None
+    preset: Literal["paper", "demo", "smoke"] = "paper"
+    encoder: str = "resnet50"
+    finetune: bool = False
+    target: Literal["absolute", "anomaly"] = "absolute"
+    stations: int | None = None
+    draw: int = 0
+    folds: int | None = None
+    epochs: int = 500
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    encoder_learning_rate: float = 1e-4
+    weight_decay: float = 1e-4
+    dropout: float = 0.2
+    patience: int = 50
+    validation_share: float = 0.2
+    bootstrap_draws: int = 1000
+    seed: int = 0
+    precision: str = "auto"
+    accelerator: str = "auto"
+    overwrite: bool = False
+    root: Path = SHIPPED_ROOT
+
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {},
+        "demo": {"encoder": "resnet18", "epochs": 100, "patience": 20},
+        "smoke": {"encoder": "test_resnet", "epochs": 3, "bootstrap_draws": 100},
+    }
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "patience", "bootstrap_draws"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name}: found {getattr(self, name)}, expected at least 1")
+        for name in ("learning_rate", "encoder_learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"--{name}: found {getattr(self, name)}, expected a positive number")
+        if not 0 < self.validation_share < 1:
+            raise ValueError(f"--validation_share: found {self.validation_share}, expected a share in (0, 1)")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"--dropout: found {self.dropout}, expected a share in [0, 1)")
+        if self.seed < 0 or self.draw < 0:
+            raise ValueError("--seed, --draw: expected 0 or more")
+        if self.weights is not None and self.start in ("randomly_initialized", "transfer_learning"):
+            raise ValueError(f"--weights: found with --start {self.start}, expected with a pre-trained start")
+        if self.imagenet_weights is not None and self.start != "transfer_learning":
+            raise ValueError(f"--imagenet_weights: found with --start {self.start}, expected transfer_learning")
+
+    @property
+    def experiment(self) -> str:
+        """Name of the results folder; every setting that makes another experiment is part of it."""
+        parts = [f"supervised_{self.start}_{self.encoder}"]
+        parts += ["finetuned"] if self.finetune else []
+        parts += ["anomaly"] if self.target == "anomaly" else []
+        parts += [f"stations{self.stations}_draw{self.draw}"] if self.stations else []
+        parts += [f"folds{self.folds}"] if self.folds else []
+        return "_".join(parts)

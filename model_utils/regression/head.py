@@ -1,0 +1,151 @@
+"""The regression head on frozen embeddings, trained in memory."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """How a head trains; see `SuperviseConfig` for the fields."""
+
+    epochs: int = 500
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    dropout: float = 0.2
+    patience: int = 50
+    seed: int = 0
+
+
+class RegressionHead(nn.Sequential):
+    """Embedding -> 512 -> 512 -> 1 with ReLU and dropout (Jiang et al. 2022, section 2.4).
+
+    Standardisation of the inputs and of the target is part of the module, as buffers, so that its state says
+    all: it takes embeddings as the encoder gives them and returns ug/m3.
+
+    Args:
+        features: Width of the embedding.
+        dropout: Share of hidden units dropped.
+    """
+
+    def __init__(self, features: int, dropout: float = 0.2) -> None:
+        super().__init__(
+            nn.Linear(features, 512),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Linear(512, 512),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+            nn.Linear(512, 1),
+        )
+        self.register_buffer("feature_mean", torch.zeros(features))
+        self.register_buffer("feature_std", torch.ones(features))
+        self.register_buffer("target_mean", torch.zeros(()))
+        self.register_buffer("target_std", torch.ones(()))
+        self.feature_mean: Tensor
+        self.feature_std: Tensor
+        self.target_mean: Tensor
+        self.target_std: Tensor
+
+    def standardise_on(self, features: Tensor, target: Tensor) -> None:
+        """Takes means and standard deviations from training rows."""
+        self.feature_mean.copy_(features.mean(dim=0))
+        # a dead unit has no spread: dividing by one keeps it at zero
+        std = features.std(dim=0, correction=0)
+        self.feature_std.copy_(torch.where(std > 1e-8, std, 1.0))
+        self.target_mean.copy_(target.mean())
+        spread = target.std(correction=0)
+        self.target_std.copy_(torch.where(spread > 1e-8, spread, 1.0))
+
+    def standardised(self, features: Tensor) -> Tensor:
+        """Embeddings in standard deviations of the training rows."""
+        return (features - self.feature_mean) / self.feature_std
+
+    def in_units(self, output: Tensor) -> Tensor:
+        """The network's output in ug/m3, n."""
+        return output.squeeze(1) * self.target_std + self.target_mean
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """A head at its best epoch.
+
+    Attributes:
+        head: In evaluation mode.
+        history: `epoch`, `train_loss`, `validation_loss`: mean squared errors in variances of the target.
+        best_epoch: Epoch with the lowest validation loss.
+    """
+
+    head: RegressionHead
+    history: pd.DataFrame
+    best_epoch: int
+
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Predicts ug/m3 for n x d embeddings."""
+        with torch.inference_mode():
+            output = self.head(self.head.standardised(torch.from_numpy(features)))
+            return self.head.in_units(output).double().numpy()
+
+
+def fit_head(
+    features: NDArray[np.float32],
+    target: NDArray[np.float64],
+    validation: NDArray[np.bool_],
+    settings: HeadSettings,
+) -> FittedHead:
+    """Trains a head with AdamW and stops early on the validation rows.
+
+    Rows lie in memory and are shuffled by one permutation an epoch: a data loader would cost more than the
+    network.
+
+    Args:
+        features: Embeddings, n x d.
+        target: ug/m3, n.
+        validation: Rows kept for early stopping; standardisation and gradients use the others only.
+        settings: How to train.
+
+    Returns:
+        The head of the epoch with the lowest validation loss.
+    """
+    torch.manual_seed(settings.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
+    x, y = torch.from_numpy(features), torch.from_numpy(target).float()
+    kept = torch.from_numpy(validation)
+    head = RegressionHead(features.shape[1], settings.dropout)
+    head.standardise_on(x[~kept], y[~kept])
+    x, y = head.standardised(x), (y - head.target_mean) / head.target_std
+    x_train, y_train, x_validation, y_validation = x[~kept], y[~kept], x[kept], y[kept]
+    optimiser = torch.optim.AdamW(
+        head.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    history: list[tuple[int, float, float]] = []
+    best, best_epoch, best_state = float("inf"), 0, copy.deepcopy(head.state_dict())
+    for epoch in range(1, settings.epochs + 1):
+        head.train()
+        total = 0.0
+        for rows in torch.split(torch.randperm(len(x_train), generator=generator), settings.batch_size):
+            loss = F.mse_loss(head(x_train[rows]).squeeze(1), y_train[rows])
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            total += loss.item() * len(rows)
+        head.eval()
+        with torch.inference_mode():
+            validation_loss = F.mse_loss(head(x_validation).squeeze(1), y_validation).item()
+        history.append((epoch, total / len(x_train), validation_loss))
+        if validation_loss < best:
+            best, best_epoch, best_state = validation_loss, epoch, copy.deepcopy(head.state_dict())
+        elif epoch - best_epoch >= settings.patience:
+            break
+    head.load_state_dict(best_state)
+    head.eval()
+    return FittedHead(head, pd.DataFrame(history, columns=["epoch", "train_loss", "validation_loss"]), best_epoch)

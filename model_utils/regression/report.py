@@ -1,0 +1,62 @@
+"""Writes what a supervised experiment found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from model_utils import atomic
+from model_utils.evaluation.table import statistics_table
+from model_utils.figures.learning_curve import draw_learning_curve
+from model_utils.figures.predicted_observed import draw_predicted_observed
+from model_utils.figures.saving import save_figure
+from model_utils.figures.station_anomalies import draw_station_anomalies
+from model_utils.figures.station_map import draw_station_map
+from model_utils.figures.station_means import draw_station_means
+from model_utils.figures.time_series import draw_time_series
+from model_utils.regression.head import FittedHead
+
+
+def write_predictions(path: Path, predictions: pd.DataFrame) -> None:
+    """Writes `predictions.parquet`."""
+    with atomic.replacing(path) as temporary:
+        predictions.to_parquet(temporary, index=False)
+
+
+def write_statistics(folder: Path, name: str, statistics: Mapping[str, Any]) -> None:
+    """Writes `statistics.json`, and `statistics.csv` with one row for the method and one a reference."""
+    atomic.write_text(folder / "statistics.json", json.dumps(statistics, indent=2) + "\n")
+    table = statistics_table({name: statistics, **statistics["references"]})
+    with atomic.replacing(folder / "statistics.csv") as temporary:
+        table.to_csv(temporary)
+
+
+def write_figures(
+    folder: Path, predictions: pd.DataFrame, statistics: Mapping[str, Any], fitted: FittedHead, simulated: bool
+) -> list[Path]:
+    """Draws the six figures of an experiment.
+
+    Args:
+        folder: Where PNG and PDF go.
+        predictions: All rows; the figures show the test rows, the map marks the training stations.
+        statistics: Of the test rows.
+        fitted: The head whose learning curve is shown (of the first round).
+        simulated: Whether the data are simulated, which every figure then says.
+
+    Returns:
+        The files.
+    """
+    test = predictions[predictions["split"] == "test"]
+    figures = {
+        "learning_curve": draw_learning_curve(fitted.history, fitted.best_epoch),
+        "predicted_observed": draw_predicted_observed(test, statistics, simulated),
+        "station_means": draw_station_means(test, statistics, simulated),
+        "station_anomalies": draw_station_anomalies(test, statistics, simulated),
+        "station_map": draw_station_map(predictions, simulated),
+        "time_series": draw_time_series(test, simulated),
+    }
+    return [path for name, figure in figures.items() for path in save_figure(figure, folder, name)]
