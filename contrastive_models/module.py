@@ -93,12 +93,14 @@ class ContrastiveModule(pl.LightningModule):
             for tiles in (batch.tiles, positives)
         )
         loss, features, projections = self.contrast(first, second, batch)
-        values = {"loss": loss.detach(), "feature_std": feature_std(projections.detach())}
-        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.tiles))
-        self.log("loss_step", loss.detach(), prog_bar=True, logger=False)
+        metrics = {"loss": loss.detach(), "feature_std": feature_std(projections.detach())}
+        count = len(batch.tiles)
+        self.log_dict(metrics, on_step=False, on_epoch=True, sync_dist=True, batch_size=count)
+        self.log("loss_step", metrics["loss"], prog_bar=True, logger=False, batch_size=count)
         if self.trainer.is_last_batch:
-            self.log("effective_rank", effective_rank(features.detach()), on_step=False, on_epoch=True)
-            self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            last = {"effective_rank": effective_rank(features.detach()), "learning_rate": rate}
+            self.log_dict(last, on_step=False, on_epoch=True, batch_size=count)
         return loss
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from model_utils import atomic
+
+Config = TypeVar("Config")
 
 NOT_THE_EXPERIMENT = ("root", "resume", "overwrite", "workers", "accelerator", "devices", "strategy")
 """Fields that say where and how a run happens, not what it computes."""
@@ -38,3 +41,9 @@ def library_versions() -> dict[str, str]:
     """Versions of the libraries that numbers depend on."""
     names = ("torch", "pytorch-lightning", "timm", "numpy", "pandas", "scikit-learn")
     return {"pm25-contrastive": package_version()} | {name: version(name) for name in names}
+
+
+def from_preset(config_class: type[Config], preset: str, **values: Any) -> Config:
+    """A config with a preset's values and then the given ones, as the command line would build it."""
+    presets: Mapping[str, Mapping[str, Any]] = config_class.PRESETS  # type: ignore[attr-defined]
+    return config_class(**{**presets[preset], "preset": preset, **values})

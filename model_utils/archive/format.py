@@ -88,7 +88,7 @@ class ArchiveMetadata:
             raise InputError(
                 f"{path}: not found, expected a tile archive (pm25 simulate or pm25 prepare makes one)"
             ) from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"{path}: not readable as JSON ({error})") from None
         if not isinstance(raw, dict) or "schema_version" not in raw:
             raise InputError(f"{path}: key 'schema_version' is missing")
@@ -106,8 +106,17 @@ class ArchiveMetadata:
         if not isinstance(raw["bands"], list) or not all(isinstance(band, str) for band in raw["bands"]):
             raise InputError(f"{path}: bands is {raw['bands']!r}, expected a list of names")
         for key in ("tile_size", "samples"):
-            if not isinstance(raw[key], int) or raw[key] < 0:
-                raise InputError(f"{path}: {key} is {raw[key]!r}, expected a whole number")
+            if type(raw[key]) is not int or raw[key] < 1:
+                raise InputError(f"{path}: {key} is {raw[key]!r}, expected a whole number above 0")
+        distance = raw["ground_sample_distance_m"]
+        if type(distance) not in (int, float) or not 0 < distance < float("inf"):
+            raise InputError(f"{path}: ground_sample_distance_m is {distance!r}, expected metres above 0")
+        for key in ("city", "content_sha256", "simulated", "licence", "attribution"):
+            if not isinstance(raw.get(key, ""), str):
+                raise InputError(f"{path}: {key} is {raw[key]!r}, expected text")
+        for key, kind, word in (("created_by", dict, "a mapping"), ("sources", list, "a list")):
+            if not isinstance(raw.get(key, kind()), kind):
+                raise InputError(f"{path}: {key} is {raw[key]!r}, expected {word}")
         return cls(**{**raw, "bands": tuple(raw["bands"])})
 
 
@@ -126,7 +135,10 @@ def to_table(samples: pd.DataFrame) -> pa.Table:
             raise InputError(f"samples: row {row}: column {name!r} is empty")
     filled = samples.reset_index(drop=True).copy()
     for name in _NUMBERS:
-        filled[name] = filled[name].astype(float) if name in filled else float("nan")
+        try:
+            filled[name] = filled[name].astype(float) if name in filled else float("nan")
+        except (TypeError, ValueError) as error:
+            raise InputError(f"samples: column {name!r} does not hold numbers ({error})") from None
     for name in _TEXTS:
         filled[name] = filled[name].fillna("").astype(str) if name in filled else ""
     bad = ~(filled["latitude"].abs().le(90) & filled["longitude"].abs().le(180))
@@ -145,5 +157,9 @@ def to_table(samples: pd.DataFrame) -> pa.Table:
             raise InputError(f"samples: column {name!r} does not hold {kind} ({error})") from None
     table = pa.table(arrays, schema=pa.schema(list(COLUMNS.items())))
     for name in extras:
-        table = table.append_column(name, pa.array(filled[name], from_pandas=filled[name].dtype.kind != "f"))
+        try:
+            column = pa.array(filled[name], from_pandas=filled[name].dtype.kind != "f")
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"samples: column {name!r} cannot be kept ({error})") from None
+        table = table.append_column(name, column)
     return table

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from model_utils.archive.format import COLUMNS, IMAGES, METADATA, SAMPLES, ArchiveMetadata
+from model_utils.archive.npy import read_npy_header
 from model_utils.errors import InputError
 
 
@@ -44,7 +45,10 @@ class TileArchive:
     @cached_property
     def samples(self) -> pd.DataFrame:
         """The rows of the sample table, numbered 0..len-1 in the order of `rows`."""
-        table = pd.read_parquet(self.folder / SAMPLES)
+        try:
+            table = pd.read_parquet(self.folder / SAMPLES)
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{self.folder / SAMPLES}: broken ({' '.join(str(error).split())})") from None
         table["local_date"] = pd.to_datetime(table["local_date"])
         return table.iloc[self.rows].reset_index(drop=True)
 
@@ -79,9 +83,7 @@ def open_archive(folder: Path) -> TileArchive:
         InputError: Naming the file, what was found and what was expected.
     """
     if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder, expected a tile archive (pm25 simulate or pm25 prepare makes one)"
-        )
+        raise InputError(f"{folder}: no such folder, expected a tile archive (pm25 simulate or pm25 prepare makes one)")
     metadata = ArchiveMetadata.read(folder / METADATA)
     _check_images(folder / IMAGES, metadata)
     _check_samples(folder / SAMPLES, metadata)
@@ -94,12 +96,9 @@ def _check_images(path: Path, metadata: ArchiveMetadata) -> None:
     expected = (metadata.samples, metadata.tile_size, metadata.tile_size, len(metadata.bands))
     try:
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            if version != (1, 0):
-                raise ValueError(f"NPY version {version}, expected (1, 0)")
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+            shape, fortran, dtype = read_npy_header(file)
             start = file.tell()
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: not an NPY file ({' '.join(str(error).split())})") from None
     if dtype != np.uint8 or fortran:
         order = "Fortran" if fortran else "C"

@@ -42,8 +42,6 @@ class ArchiveWriter:
         Raises:
             InputError: An archive is there and `overwrite` is False, or another process writes one.
         """
-        if (folder / METADATA).exists() and not overwrite:
-            raise InputError(f"{folder / METADATA}: an archive is already there, --overwrite replaces it")
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._lock = (folder / ".lock").open("w")
@@ -52,6 +50,9 @@ class ArchiveWriter:
         except BlockingIOError:
             self._lock.close()
             raise InputError(f"{folder}: another process is writing this archive") from None
+        if (folder / METADATA).exists() and not overwrite:  # looked at under the lock
+            self._lock.close()
+            raise InputError(f"{folder / METADATA}: an archive is already there, --overwrite replaces it")
         for leftover in folder.glob(f".*{_PARTIAL}"):
             leftover.unlink()  # of a killed writer: we hold the lock, so nobody writes it
         self._tile_shape = (tile_size, tile_size, len(bands))

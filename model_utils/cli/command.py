@@ -82,9 +82,7 @@ def parse(command: Command, argv: Sequence[str], fixed: Mapping[str, Any], prog:
     config_class = load(command.config)
     argv = _bare_switches([_with_underscores(word) for word in argv], config_class)
     parser = OneLineParser(prog=prog, description=command.summary)
-    parser.add_argument(
-        "--config", action="config", help="YAML file with these keys; flags given after it win"
-    )
+    parser.add_argument("--config", action="config", help="YAML file with these keys; flags given after it win")
     parser.add_class_arguments(config_class)
     presets: Presets = getattr(config_class, "PRESETS", {})
     if presets:
@@ -93,15 +91,16 @@ def parse(command: Command, argv: Sequence[str], fixed: Mapping[str, Any], prog:
             parser.error(f"--preset: found {name!r}, expected one of {', '.join(presets)}")
         parser.set_defaults({**presets[name], "preset": name})
     parser.set_defaults(dict(fixed))
-    values = parser.parse_args(argv)
+    try:
+        values = parser.parse_args(argv)
+    except (ValueError, RecursionError) as error:  # bytes in a config file that are no text, or no date, or endless
+        raise InputError(f"--config: not readable as YAML ({error})") from None
     for key, value in fixed.items():
         if values[key] != value:
-            raise InputError(
-                f"--{key}: found {values[key]!r}, but this script is the experiment with {key} {value!r}"
-            )
+            raise InputError(f"--{key}: found {values[key]!r}, but this script is the experiment with {key} {value!r}")
     del values["config"]
     try:
-        return config_class(**vars(parser.instantiate_classes(values)))
+        return config_class(**vars(values))
     except ValueError as error:  # a dataclass's own check in __post_init__
         raise InputError(str(error)) from None
 
@@ -148,7 +147,7 @@ def _chosen_preset(argv: Sequence[str]) -> str | None:
         if path and Path(path).is_file():
             try:
                 content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-            except (yaml.YAMLError, UnicodeDecodeError):
+            except (yaml.YAMLError, ValueError, RecursionError):
                 return None  # the parser reports the file itself
             if isinstance(content, dict) and "preset" in content:
                 return str(content["preset"])

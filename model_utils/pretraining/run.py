@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import sys
-import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -35,6 +33,7 @@ from model_utils.pretraining.data import PairedTiles, band_statistics, regular_p
 from model_utils.pretraining.history import EpochHistory
 from model_utils.pretraining.probe import EmbeddingProbe
 from model_utils.project import archive_folder, results_folder, weights_path
+from model_utils.quiet import quiet_lightning
 from model_utils.sampling.splits import held_out_sites, overlapping_sites, station_table
 
 VALIDATION_SHARE = 0.2
@@ -67,7 +66,8 @@ def pretrain(config: PretrainConfig) -> None:
     module = build_module(config, used)
     _claim(config, identity, folder, weights)
     history = EpochHistory(folder / "metrics.csv", _probe(config, used), config.probe_every)
-    trainer = _trainer(config, folder, history)
+    with quiet_lightning():
+        trainer = _trainer(config, folder, history)
     checkpoint = folder / "checkpoints" / "last.ckpt"
     _fit(trainer, module, pairs, config, checkpoint if config.resume and checkpoint.exists() else None)
     if not trainer.is_global_zero:
@@ -90,10 +90,14 @@ def pretrain(config: PretrainConfig) -> None:
     )
     with atomic.replacing(weights) as temporary:
         save_encoder(temporary, module.encoder, metadata)
-    width = config.resolved_projection_size
-    save_figure(draw_pretraining_curves(history.frame(), width), folder / "figures", "pretraining_curves")
+    simulated = archive.metadata.simulated != "no"
+    figure = draw_pretraining_curves(history.frame(), config.resolved_projection_size, simulated)
+    save_figure(figure, folder / "figures", "pretraining_curves")
     say(f"weights: {weights}")
-    say(f"next: pm25 supervise --city {config.city} --start {config.method}_{config.pairs}")
+    say(
+        f"next: pm25 supervise --city {config.city} --start {config.method}_{config.pairs} "
+        f"--preset {config.preset} --encoder {config.encoder} --root {config.root}"
+    )
 
 
 def training_tiles(archive: TileArchive, city: City, transductive: bool) -> tuple[TileArchive, list[str]]:
@@ -192,7 +196,6 @@ def _probe(config: PretrainConfig, archive: TileArchive) -> EmbeddingProbe | Non
 
 
 def _trainer(config: PretrainConfig, folder: Path, history: EpochHistory) -> pl.Trainer:
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     checkpoints = ModelCheckpoint(
         dirpath=folder / "checkpoints",
         filename="best",
@@ -234,7 +237,5 @@ def _fit(
     loader = pairs.loader(
         config.resolved_batch_size, config.seed, config.workers, trainer.global_rank, trainer.world_size
     )
-    with warnings.catch_warnings():
-        # tiles are read as whole batches from a memory map: workers are a choice, not an oversight
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    with quiet_lightning():
         trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import logging
 import sys
-import warnings
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from contrastive_models.encoders import normalise
 from contrastive_models.views import ViewSettings, random_views
 from model_utils.archive.reader import TileArchive
 from model_utils.precision import resolve_precision
+from model_utils.quiet import quiet_lightning
 from model_utils.regression.config import SuperviseConfig
 from model_utils.regression.head import FittedHead, RegressionHead
 from model_utils.regression.starts import StartingEncoder
@@ -136,23 +135,20 @@ def finetune(
         DataLoader(LabelledTiles(archive.subset(rows), target[rows]), sampler=sampler, batch_size=None)
         for rows, sampler in ((fitted, shuffled), (kept, in_order))
     ]
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    trainer = pl.Trainer(
-        max_epochs=config.epochs,
-        accelerator=config.accelerator,
-        devices=1,
-        precision=resolve_precision(config.precision, config.accelerator),  # type: ignore[arg-type]
-        callbacks=[EarlyStopping("validation_loss", patience=config.patience)],
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=sys.stdout.isatty(),
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-    )
-    with warnings.catch_warnings():
-        # tiles are read as whole batches from a memory map: workers are a choice, not an oversight
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    with quiet_lightning():
+        trainer = pl.Trainer(
+            max_epochs=config.epochs,
+            accelerator=config.accelerator,
+            devices=1,
+            precision=resolve_precision(config.precision, config.accelerator),  # type: ignore[arg-type]
+            callbacks=[EarlyStopping("validation_loss", patience=config.patience)],
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=sys.stdout.isatty(),
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+        )
         trainer.fit(module, loaders[0], loaders[1])
     module.load_state_dict(module.best_state)
     module.cpu().eval()

@@ -52,11 +52,11 @@ def write_figures(
     """
     test = predictions[predictions["split"] == "test"]
     figures = {
-        "learning_curve": draw_learning_curve(fitted.history, fitted.best_epoch),
+        "learning_curve": draw_learning_curve(fitted.history, fitted.best_epoch, simulated),
         "predicted_observed": draw_predicted_observed(test, statistics, simulated),
         "station_means": draw_station_means(test, statistics, simulated),
         "station_anomalies": draw_station_anomalies(test, statistics, simulated),
-        "station_map": draw_station_map(predictions, simulated),
+        "station_map": draw_station_map(test, predictions[predictions["split"] != "test"], simulated),
         "time_series": draw_time_series(test, simulated),
     }
     return [path for name, figure in figures.items() for path in save_figure(figure, folder, name)]

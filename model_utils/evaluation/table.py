@@ -1,0 +1,70 @@
+"""The table of methods: one row a method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+
+def statistics_table(rows: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Turns statistics into a table for `statistics.csv`.
+
+    Args:
+        rows: Method name -> its statistics (`evaluate`'s, and any other numbers, flags and texts).
+
+    Returns:
+        One row a method, indexed by `method`. An interval `<key>_ci95` becomes `<key>_ci95_low` and
+        `<key>_ci95_high`; other lists and mappings are left out; None becomes missing.
+    """
+    flat: list[dict[str, Any]] = []
+    for method, statistics in rows.items():
+        cells: dict[str, Any] = {"method": method}
+        for key, value in statistics.items():
+            if key.endswith("_ci95"):
+                cells[f"{key}_low"], cells[f"{key}_high"] = value or (None, None)
+            elif value is None or isinstance(value, str | bool | int | float):
+                cells[key] = value
+        flat.append(cells)
+    return pd.DataFrame(flat).set_index("method")
+
+
+def format_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """The few columns that fit a terminal, as plain text; '-' where a score does not exist.
+
+    Args:
+        rows: As in `statistics_table`; `uses_same_day_readings` (bool) says whether a method reads stations on
+            the day it predicts.
+    """
+    lines: list[tuple[str, ...]] = [
+        (
+            *("method", "RMSE", "NRMSE", "spatial_r", "[95 %]", "temporal_r", "same-day readings"),
+            *("stations", "days", "samples"),
+        )
+    ]
+    for method, statistics in rows.items():
+        interval = statistics.get("spatial_r_ci95")
+        same_day = statistics.get("uses_same_day_readings")
+        lines.append(
+            (
+                method,
+                _number(statistics.get("rmse"), ".1f"),
+                _number(statistics.get("nrmse"), ".1%"),
+                _number(statistics.get("spatial_r"), ".2f"),
+                f"[{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "-",
+                _number(statistics.get("temporal_r"), ".2f"),
+                "-" if same_day is None else "yes" if same_day else "no",
+                *(_number(statistics.get(key), "d") for key in ("n_stations", "n_days", "n_samples")),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    texts = []
+    for first, *others in lines:
+        cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
+        texts.append("  ".join([first.ljust(widths[0]), *cells]))
+    return "\n".join(texts)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

@@ -1,0 +1,49 @@
+"""Station anomalies from the same-day mean, the headline comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from model_utils.evaluation.spatial import station_table
+from model_utils.figures.style import (
+    PM25,
+    PREDICTED,
+    QUIET,
+    identity_line,
+    label,
+    mark_simulated,
+    new_figure,
+    note,
+    score,
+)
+
+
+def draw_station_anomalies(predictions: pd.DataFrame, statistics: Mapping[str, Any], simulated: bool = False) -> Figure:
+    """Draws how much dirtier than the same day's city mean each station is: predicted against observed.
+
+    Args:
+        predictions: As for `evaluate`, with site_name, latitude, longitude.
+        statistics: What `evaluate` says of these rows.
+        simulated: Whether the data are simulated.
+    """
+    stations = station_table(predictions).dropna(subset=["observed_anomaly", "predicted_anomaly"])
+    values = stations[["observed_anomaly", "predicted_anomaly"]]
+    figure = new_figure(4.6, 4.6)
+    axes = figure.subplots()
+    identity_line(axes, values)
+    axes.axhline(0, color=QUIET, linewidth=0.5)
+    axes.axvline(0, color=QUIET, linewidth=0.5)
+    axes.scatter(stations["observed_anomaly"], stations["predicted_anomaly"], s=28, color=PREDICTED, zorder=3)
+    note(axes, f"spatial r {score(statistics['spatial_r'], statistics['spatial_r_ci95'])}")
+    label(
+        axes,
+        "Stations against the same-day city mean",
+        f"observed difference in {PM25}",
+        f"predicted difference in {PM25}",
+    )
+    mark_simulated(figure, simulated)
+    return figure

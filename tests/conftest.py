@@ -1,0 +1,69 @@
+"""Small archives that tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from model_utils.archive.writer import ArchiveWriter
+from model_utils.cities import load_city
+from model_utils.project import SHIPPED_ROOT
+
+torch.set_num_threads(1)  # the suite's tensors are tiny: a second thread costs more than it gives
+
+
+def write_small_archive(
+    root: Path,
+    city: str = "Delhi",
+    days: int = 6,
+    tile_size: int = 32,
+    stations: int | None = None,
+    cells: int = 20,
+    seed: int = 0,
+    bands: tuple[str, ...] = ("red", "green", "blue"),
+) -> Path:
+    """Writes tiles whose brightness follows PM2.5 and whose texture belongs to the place.
+
+    It is a test pattern with a known answer, not the simulation: brightness = haze, so an image method can learn it.
+    """
+    generator = np.random.default_rng(seed)
+    listed = load_city(city, SHIPPED_ROOT).stations[:stations]
+    box = load_city(city, SHIPPED_ROOT).bounding_box
+    names = [station.name for station in listed] + [f"cell{number:02d}" for number in range(cells)]
+    latitude = [station.latitude for station in listed] + list(generator.uniform(box.south, box.north, cells))
+    longitude = [station.longitude for station in listed] + list(generator.uniform(box.west, box.east, cells))
+    count = len(names)
+    ground = generator.uniform(20, 120, (count, tile_size, tile_size, len(bands)))
+    folder = root / "data" / city
+    with ArchiveWriter(folder, tile_size, bands) as writer:
+        for day in range(days):
+            pm25 = 100 + 60 * np.sin(day) + generator.normal(0, 15, count)
+            tiles = np.clip(ground + 0.5 * pm25[:, None, None, None], 0, 255).astype(np.uint8)
+            time = pd.Timestamp("2018-01-01 05:00", tz="UTC") + pd.Timedelta(days=day)
+            rows = pd.DataFrame(
+                {
+                    "sample_id": [f"{name}_{day:03d}" for name in names],
+                    "site_id": names,
+                    "site_name": names,
+                    "latitude": latitude,
+                    "longitude": longitude,
+                    "time_utc": time,
+                    "local_date": time.date(),
+                    "scene_id": f"scene{day:03d}",
+                    "pm25": np.where(np.arange(count) < len(listed), pm25, np.nan),
+                }
+            )
+            writer.append(tiles, rows)
+        writer.commit(city=city, ground_sample_distance_m=3.0, created_by={"command": "test"}, simulated="all")
+    return folder
+
+
+@pytest.fixture
+def small_root(tmp_path: Path) -> Path:
+    """A project root with a small archive of Delhi."""
+    write_small_archive(tmp_path)
+    return tmp_path

@@ -1,0 +1,145 @@
+"""The no-image references against naive loops, and on real readings."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from model_utils.evaluation.statistics import evaluate
+from model_utils.regression.references import REFERENCES, inverse_distance, same_day_mean
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
+
+
+def readings(stations: int = 9, days: int = 30, seed: int = 0) -> pd.DataFrame:
+    """Readings with gaps, unlabelled rows, one day without any reading, and shuffled rows."""
+    random = np.random.default_rng(seed)
+    latitude, longitude = 28.6 + 0.2 * random.random(stations), 77.2 + 0.2 * random.random(stations)
+    station, day = np.nonzero(random.random((stations, days)) < 0.6)
+    pm25 = random.gamma(4, 25, len(station))
+    pm25[(random.random(len(station)) < 0.1) | (day == 4)] = np.nan
+    rows = pd.DataFrame(
+        {
+            "site_id": [f"site{number}" for number in station],
+            "latitude": latitude[station],
+            "longitude": longitude[station],
+            "local_date": pd.Timestamp("2019-01-01") + pd.to_timedelta(day, "D"),
+            "pm25": pm25.astype("float32"),
+        }
+    )
+    return rows.sample(frac=1, random_state=seed)
+
+
+def split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    held_out = rows["site_id"].isin(["site1", "site4", "site7"])
+    return rows[~held_out], rows[held_out].drop(columns="pm25")
+
+
+def kilometres(a: object, b: object) -> float:
+    """Great-circle distance by the spherical law of cosines (the code under test uses haversines)."""
+    p, q = math.radians(a.latitude), math.radians(b.latitude)  # type: ignore[attr-defined]
+    along = math.radians(a.longitude - b.longitude)  # type: ignore[attr-defined]
+    return 6371.0088 * math.acos(math.sin(p) * math.sin(q) + math.cos(p) * math.cos(q) * math.cos(along))
+
+
+def test_both_equal_a_naive_loop() -> None:
+    train, test = split(readings())
+    mean, inverse = same_day_mean(train, test), inverse_distance(train, test)
+    undefined = 0
+    for number, row in enumerate(test.itertuples()):
+        today = train[(train["local_date"] == row.local_date) & train["pm25"].notna()]
+        if today.empty:
+            undefined += 1
+            assert math.isnan(mean[number])
+            assert math.isnan(inverse[number])
+            continue
+        weights = [kilometres(row, other) ** -2 for other in today.itertuples()]
+        assert mean[number] == pytest.approx(today["pm25"].astype(float).mean(), rel=1e-9)
+        assert inverse[number] == pytest.approx(np.average(today["pm25"].astype(float), weights=weights), rel=1e-6)
+    assert 0 < undefined < len(test)
+
+
+def test_a_station_at_the_very_place_gives_its_reading_and_else_the_others_speak() -> None:
+    train, test = split(readings())
+    there = train[train["site_id"] == "site0"].iloc[0]
+    test = test.assign(latitude=there["latitude"], longitude=there["longitude"])
+    own = train[train["site_id"] == "site0"].dropna(subset="pm25").set_index("local_date")["pm25"]
+    others = inverse_distance(train[train["site_id"] != "site0"], test)
+    result = inverse_distance(train, test)
+    reads = test["local_date"].isin(own.index).to_numpy()
+    assert reads.any()
+    assert not reads.all()
+    assert result[reads] == pytest.approx(own[test["local_date"][reads]].to_numpy())
+    assert result[~reads] == pytest.approx(others[~reads], nan_ok=True)
+
+
+def test_two_readings_of_a_station_in_a_day_count_as_their_mean() -> None:
+    day = pd.Timestamp("2019-01-01")
+    train = pd.DataFrame(
+        {
+            "site_id": ["a", "a", "b"],
+            "latitude": [28.0, 28.0, 28.2],
+            "longitude": 77.0,
+            "local_date": day,
+            "pm25": [10.0, 30.0, 80.0],
+        }
+    )
+    test = pd.DataFrame({"site_id": ["c"], "latitude": [28.1], "longitude": [77.0], "local_date": [day]})
+    for reference in REFERENCES:
+        assert reference.predict(train, test) == pytest.approx([50.0])
+
+
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference.name)
+def test_no_training_reading_at_all_gives_nan(reference) -> None:  # type: ignore[no-untyped-def]
+    train, test = split(readings())
+    for nothing in (train.iloc[:0], train.assign(pm25=np.nan)):
+        assert np.isnan(reference.predict(nothing, test)).all()
+    assert reference.predict(train, test.iloc[:0]).shape == (0,)
+
+
+def test_names_are_unique() -> None:
+    assert len({reference.name for reference in REFERENCES}) == len(REFERENCES)
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real data folder is absent")
+def test_real_readings_flatter_a_guess_without_images() -> None:
+    """Delhi 2018-2020, each station predicted from the others of the same day."""
+    labels = REAL / "delhi_labels"
+    frames = []
+    for place in pd.read_csv(labels / "stations.csv").itertuples():
+        (path,) = (labels / "stations").glob(f"{place.station}_Pollutants*.csv")
+        frame = pd.read_csv(path, low_memory=False)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "site_id": place.station,
+                    "latitude": place.lat,
+                    "longitude": place.lon,
+                    "local_date": pd.to_datetime(frame["Datetime"]),
+                    "pm25": pd.to_numeric(frame["PM2.5 (µg/m³)"], errors="coerce"),
+                }
+            )
+        )
+    rows = pd.concat(frames).dropna(subset="pm25")
+    scores = {}
+    for reference in REFERENCES:
+        predicted = [
+            reference.predict(rows[rows["site_id"] != site], rows[rows["site_id"] == site])
+            for site in rows["site_id"].unique()
+        ]
+        scores[reference.name] = evaluate(
+            rows.rename(columns={"pm25": "observed"}).assign(predicted=np.concatenate(predicted)), draws=100
+        )
+    mean, inverse = scores["same_day_mean"], scores["inverse_distance"]
+    assert mean["n_stations"] == 37
+    assert 0.22 < mean["nrmse"] < 0.36  # 28.6 % in another export of these stations
+    assert mean["pearson_r"] > 0.9
+    # the mean of all others is lowest where the station itself is highest
+    assert mean["spatial_r"] == pytest.approx(-1, abs=0.1)
+    assert inverse["nrmse"] < mean["nrmse"]
+    assert inverse["spatial_r"] > 0.2
