@@ -3,7 +3,8 @@
 Views keep colour: haze is the signal, so there is no brightness, contrast, hue or saturation jitter. They
 are random resized crops, flips and quarter turns. A crop, its resize to the view's size and its flip are linear
 and separable, so each view is two small matrices: `view = rows @ tile @ columns.T`. The matrices hold the
-antialiased triangle filter of Pillow and torchvision.
+antialiased triangle filter of Pillow and torchvision; only a few entries of a row are not zero, so they are kept
+sparse: an output pixel is a weighted sum of a few neighbours.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -86,31 +88,34 @@ def draw_crops(count: int, height: int, width: int, settings: ViewSettings, gene
     )
 
 
-def resize_matrix(start: Tensor, length: Tensor, flip: Tensor, source: int, size: int) -> Tensor:
-    """Matrices that crop `[start, start + length)` of an axis and resize it to `size`, antialiased.
+def resize_taps(start: Tensor, length: Tensor, flip: Tensor, source: int, size: int) -> tuple[Tensor, Tensor]:
+    """Which pixels make an output pixel when `[start, start + length)` of an axis is resized, antialiased.
 
     The filter is the triangle of Pillow's and torchvision's bilinear resize: its half-width is the scale
     `length / size` where that shrinks, one pixel where it grows; weights end at the crop's border.
 
     Args:
         start: First pixel of each crop, n.
-        length: Pixels of each crop, n.
+        length: Pixels of each crop, n, at most `source`.
         flip: Whether the output runs backwards, n.
         source: Length of the axis.
         size: Length of the output.
 
     Returns:
-        float32, n x size x source; every row sums to one.
+        Pixels (int64) and their weights (float32, sum one), n x size x taps each; unused taps have weight zero.
     """
     scale = (length / size)[:, None, None]
+    half_width = scale.clamp(min=1)
     output = torch.arange(size, device=start.device)
     output = torch.where(flip[:, None], size - 1 - output, output)[:, :, None]
-    centre = (output + 0.5) * scale + start[:, None, None]
-    pixel = torch.arange(source, device=start.device)
-    weight = 1 - (pixel + 0.5 - centre).abs() / scale.clamp(min=1)
-    inside = (pixel >= start[:, None]) & (pixel < (start + length)[:, None])
-    weight = weight.clamp(min=0) * inside[:, None, :]
-    return weight / weight.sum(dim=2, keepdim=True)
+    start, end = start[:, None, None], (start + length)[:, None, None]
+    centre = (output + 0.5) * scale + start
+    # the widest crop's count for all, known without asking the device
+    taps = torch.arange(math.ceil(2 * max(1.0, source / size)), device=start.device)
+    pixel = (centre - half_width + 0.5).floor().long() + taps
+    weight = 1 - (pixel + 0.5 - centre).abs() / half_width
+    weight = weight.clamp(min=0) * ((pixel >= start) & (pixel < end))
+    return pixel.clamp(0, source - 1), weight / weight.sum(dim=2, keepdim=True)
 
 
 def apply_crops(tiles: Tensor, crops: Crops, size: int) -> Tensor:
@@ -122,29 +127,32 @@ def apply_crops(tiles: Tensor, crops: Crops, size: int) -> Tensor:
         size: Side of the view.
 
     Returns:
-        float32, n x C x size x size, in the tiles' units (0..255 for uint8).
+        float32, n x C x size x size, channels last in memory, in the tiles' units (0..255 for uint8).
     """
     device = tiles.device
-    top, left, height, width, flip_rows, flip_columns = (
-        value.to(device)
-        for value in (
-            crops.top,
-            crops.left,
-            crops.height,
-            crops.width,
-            crops.flip_rows,
-            crops.flip_columns,
-        )
+    _, rows, columns, _ = tiles.shape
+    top, height, flip_rows = (value.to(device) for value in (crops.top, crops.height, crops.flip_rows))
+    left, width, flip_columns = (value.to(device) for value in (crops.left, crops.width, crops.flip_columns))
+    low = _weighted_rows(tiles.to(torch.float32), *resize_taps(top, height, flip_rows, rows, size))
+    views = _weighted_rows(low.transpose(1, 2), *resize_taps(left, width, flip_columns, columns, size))
+    # n x column x row x C by now: transposed views stay, the others turn back
+    upright = (~crops.transpose).nonzero()[:, 0].to(device)
+    views[upright] = views[upright].transpose(1, 2)
+    return views.permute(0, 3, 1, 2)
+
+
+def _weighted_rows(images: Tensor, pixel: Tensor, weight: Tensor) -> Tensor:
+    """Sums rows of n x rows x columns x C images: n x size x columns x C; the batched sparse matrix product."""
+    count, rows, columns, channels = images.shape
+    size = pixel.shape[1]
+    first_row = rows * torch.arange(count, device=images.device)[:, None, None]
+    sums = F.embedding_bag(
+        (pixel + first_row).flatten(0, 1),
+        images.reshape(count * rows, columns * channels),
+        per_sample_weights=weight.flatten(0, 1),
+        mode="sum",
     )
-    count, rows, columns, channels = tiles.shape
-    across = resize_matrix(left, width, flip_columns, columns, size)
-    down = resize_matrix(top, height, flip_rows, rows, size)
-    image = tiles.permute(0, 3, 1, 2).to(torch.float32).reshape(count, channels * rows, columns)
-    # float32 products even under autocast: 8 bits of bfloat16 would show as grey levels
-    with torch.autocast(device_type=device.type, enabled=False):
-        narrow = (image @ across.transpose(1, 2)).view(count, channels, rows, size)
-        views = down[:, None] @ narrow
-    return torch.where(crops.transpose.to(device)[:, None, None, None], views.transpose(2, 3), views)
+    return sums.view(count, size, columns, channels)
 
 
 def random_views(tiles: Tensor, settings: ViewSettings, generator: torch.Generator) -> Tensor:

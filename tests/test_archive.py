@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import textwrap
 import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -410,3 +412,16 @@ def test_replacing_keeps_the_old_file_on_an_exception(tmp_path: Path) -> None:
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert list(path.parent.iterdir()) == [path]
+
+
+# the document
+
+
+def test_requirements_name_every_column_and_key() -> None:
+    text = (Path(__file__).resolve().parents[1] / "data" / "requirements.md").read_text(encoding="utf-8")
+    archive = text.split("## 3. The archive")[1].split("## 4.")[0]
+    listed = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", archive, re.MULTILINE))
+    names = {"double": "float64", "float": "float32", "date32[day]": "date32"}
+    columns = {name: names.get(str(kind), str(kind)) for name, kind in COLUMNS.items()}
+    assert {name: kind for name, kind in listed.items() if name in columns} == columns
+    assert set(listed) - set(columns) == {item.name for item in fields(ArchiveMetadata)}

@@ -294,3 +294,12 @@ def test_help_answers_in_half_a_second(verb: str) -> None:
         subprocess.run([script, verb, "--help"], capture_output=True, check=True)
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize(
+    "words", [["--bands", "red,nir"], ["--bands=red,nir"], ["--bands", "[red, nir]"], ['--bands=["red", "nir"]']]
+)
+def test_lists_may_be_typed_plainly(words: list[str]) -> None:
+    config = parse(VERBS["simulate"], ["--city", "Delhi", *words, "--days", "3"], {}, "pm25 simulate")
+    assert config.bands == ("red", "nir")
+    assert config.days == 3

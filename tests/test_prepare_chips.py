@@ -33,6 +33,7 @@ from model_utils.ingest.chips import tiles_per_block
 from model_utils.ingest.config import PrepareConfig
 from model_utils.ingest.prepare import prepare
 from model_utils.ingest.progress import shown
+from model_utils.ingest.samples import LIMITS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
@@ -643,6 +644,13 @@ def test_worked_example_of_the_requirements_runs(tmp_path: Path) -> None:
     np.testing.assert_array_equal(archive.tiles(), tiles)
     assert 0 < archive.samples["pm25"].notna().sum() < len(archive)
     assert str(archive.metadata.ground_sample_distance_m).rstrip("0").rstrip(".") in words
+
+
+def test_requirements_name_every_limit() -> None:
+    text = (REPOSITORY / "data" / "requirements.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| no \| .*?(\d+) to (\d+)", text, re.MULTILINE)
+    expected = {name: limits for name, limits in LIMITS.items() if limits[0] >= 0}
+    assert {name: (int(low), int(high)) for name, low, high in listed} == expected
 
 
 @pytest.mark.real

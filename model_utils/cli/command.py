@@ -80,7 +80,7 @@ def execute(
 def parse(command: Command, argv: Sequence[str], fixed: Mapping[str, Any], prog: str) -> Any:
     """Builds the verb's config from preset, config file and flags, the later ones winning."""
     config_class = load(command.config)
-    argv = _bare_switches([_with_underscores(word) for word in argv], config_class)
+    argv = _plain_lists(_bare_switches([_with_underscores(word) for word in argv], config_class), config_class)
     parser = OneLineParser(prog=prog, description=command.summary)
     parser.add_argument("--config", action="config", help="YAML file with these keys; flags given after it win")
     parser.add_class_arguments(config_class)
@@ -130,6 +130,20 @@ def _bare_switches(argv: Sequence[str], config_class: type[Any]) -> list[str]:
         following = argv[position + 1] if position + 1 < len(argv) else "--"
         alone = word in switches and following.lower() not in ("true", "false")
         out.append(f"{word}=true" if alone else word)
+    return out
+
+
+def _plain_lists(argv: Sequence[str], config_class: type[Any]) -> list[str]:
+    """Lets lists be typed plainly: `--bands red,nir` means `--bands [red,nir]`."""
+    lists = {f"--{item.name}" for item in fields(config_class) if str(item.type).startswith("tuple[")}
+    out: list[str] = []
+    for word in argv:
+        flag, equals, value = word.partition("=")
+        if flag in lists and equals and not value.startswith("["):
+            word = f"{flag}=[{value}]"
+        elif out and out[-1] in lists and not word.startswith("["):
+            word = f"[{word}]"
+        out.append(word)
     return out
 
 

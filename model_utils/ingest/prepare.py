@@ -8,7 +8,7 @@ import pandas as pd
 
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import City, load_city
-from model_utils.configuration import package_version
+from model_utils.configuration import package_version, record
 from model_utils.errors import InputError
 from model_utils.ingest.chips import ArrayChips, FolderChips, file_hash
 from model_utils.ingest.config import PrepareConfig
@@ -48,7 +48,7 @@ def prepare(config: PrepareConfig) -> None:
         writer.commit(
             city=city.name,
             ground_sample_distance_m=config.gsd,
-            created_by={"command": "pm25 prepare", "version": package_version()},
+            created_by={"command": "pm25 prepare", "version": package_version(), **record(config)},
             sources=[*chips.sources(), {"path": str(config.table), "sha256": file_hash(config.table)}],
             licence=config.licence,
             attribution=config.attribution,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +29,8 @@ class PretrainConfig:
         min_tiles: A timestamp with fewer tiles that have a neighbour is left out (spatiotemporal pairs).
         max_km: Largest distance of a neighbour, km (spatiotemporal pairs).
         temperature: Temperature of NT-Xent (SimCLR).
-        learning_rate: Per 256 tiles a step; scaled linearly with the batch size; by default 0.3 for SimCLR (LARS)
-            and 0.05 for SimSiam (SGD).
+        learning_rate: Peak rate; by default 0.075 sqrt(batch size) for SimCLR (LARS) and 0.05 batch size / 256 for
+            SimSiam (SGD).
         weight_decay: Not applied to norm layers and biases; by default 1e-6 for SimCLR and 1e-4 for SimSiam.
         warmup_share: Share of all steps with a linearly rising learning rate, before the cosine.
         projection_width: Hidden width of the projector.
@@ -83,8 +84,14 @@ class PretrainConfig:
 
     @property
     def resolved_learning_rate(self) -> float:
-        """0.3 per 256 tiles with LARS (Chen et al. 2020), 0.05 with SGD (Chen and He 2021)."""
-        return self.learning_rate or (0.3 if self.method == "SimCLR" else 0.05)
+        """0.075 sqrt(batch) with LARS, better than the linear rule for small batches and short runs.
+
+        Source: Chen et al. 2020, appendix B.1; for SGD 0.05 batch / 256, Chen and He 2021, section 4.
+        """
+        if self.learning_rate is not None:
+            return self.learning_rate
+        batch = self.resolved_batch_size
+        return 0.075 * math.sqrt(batch) if self.method == "SimCLR" else 0.05 * batch / 256
 
     @property
     def resolved_weight_decay(self) -> float:
@@ -105,6 +112,8 @@ class PretrainConfig:
         for name in ("temperature", "max_km"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"--{name}: found {getattr(self, name)}, expected a positive number")
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            raise ValueError(f"--learning_rate: found {self.learning_rate}, expected a positive number")
         for name in ("batch_size", "projection_size"):
             if getattr(self, name) is not None and getattr(self, name) < 2:
                 raise ValueError(f"--{name}: found {getattr(self, name)}, expected at least 2")

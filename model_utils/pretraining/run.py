@@ -141,7 +141,7 @@ def build_module(config: PretrainConfig, archive: TileArchive) -> ContrastiveMod
         views=ViewSettings(size=config.crop_size, scale=(config.crop_scale_min, 1.0)),
         mean=mean,
         std=std,
-        learning_rate=config.resolved_learning_rate * config.resolved_batch_size / 256,
+        learning_rate=config.resolved_learning_rate,
         weight_decay=config.resolved_weight_decay,
         warmup_share=config.warmup_share,
         seed=config.seed,

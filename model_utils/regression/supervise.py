@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,23 @@ IDENTITY = "experiment.json"
 
 
 def supervise(config: SuperviseConfig) -> None:
+    """Runs one experiment and prints its table.
+
+    Raises:
+        InputError: As `run_experiment` says.
+    """
+    statistics = run_experiment(config)
+    print(format_table({config.experiment: statistics, **statistics["references"]}))
+    if statistics["simulated"] != "no":
+        print(f"simulated: {statistics['simulated']} (no number here says anything about the real city)")
+    print(f"results: {results_folder(config.root, config.city, config.experiment)}")
+
+
+def run_experiment(config: SuperviseConfig) -> dict[str, Any]:
     """Runs one experiment; a finished one of the same settings, weights and archive is kept as it is.
+
+    Returns:
+        What `statistics.json` says.
 
     Raises:
         InputError: The city, its archive, the weights or the settings are wrong, or another experiment is in the way.
@@ -63,8 +80,8 @@ def supervise(config: SuperviseConfig) -> None:
     )
     if _stands(folder, identity, config.overwrite):
         print(f"{folder}: already done with these settings; nothing to do")
-        print(format_table(_table_rows(json.loads((folder / "statistics.json").read_text(encoding="utf-8")))))
-        return
+        kept: dict[str, Any] = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
+        return kept
     shutil.rmtree(folder, ignore_errors=True)
 
     predictions, fitted = _predict(config, labelled, rounds, start, folder)
@@ -72,17 +89,13 @@ def supervise(config: SuperviseConfig) -> None:
     statistics = _statistics(config, archive, samples, rounds, start, test)
     write_predictions(folder / "predictions.parquet", predictions)
     write_statistics(folder, config.experiment, statistics)
-    simulated = archive.metadata.simulated != "no"
-    write_figures(folder / "figures", predictions, statistics, fitted, simulated)
+    write_figures(folder / "figures", predictions, statistics, fitted, archive.metadata.simulated != "no")
     save_config(folder / "config.yaml", config)
     atomic.write_text(folder / IDENTITY, identity)  # last: it marks the experiment as finished
-    print(format_table(_table_rows(statistics)))
-    if simulated:
-        print(f"simulated: {archive.metadata.simulated} (no number here says anything about the real city)")
-    print(f"results: {folder}")
+    return statistics
 
 
-def _stands(folder: Any, identity: str, overwrite: bool) -> bool:
+def _stands(folder: Path, identity: str, overwrite: bool) -> bool:
     described = folder / IDENTITY
     if overwrite or not described.exists():
         return False
@@ -94,7 +107,7 @@ def _stands(folder: Any, identity: str, overwrite: bool) -> bool:
 
 
 def _predict(
-    config: SuperviseConfig, labelled: TileArchive, rounds: list[Round], start: StartingEncoder, folder: Any
+    config: SuperviseConfig, labelled: TileArchive, rounds: list[Round], start: StartingEncoder, folder: Path
 ) -> tuple[pd.DataFrame, FittedHead]:
     """Fits every round and predicts its test rows; with a single round its other rows as well."""
     samples = labelled.samples
@@ -126,7 +139,7 @@ def _predict(
     return pd.concat(frames, ignore_index=True), first
 
 
-def _save_model(config: SuperviseConfig, fitted: FittedHead, start: StartingEncoder, folder: Any, suffix: str) -> None:
+def _save_model(config: SuperviseConfig, fitted: FittedHead, start: StartingEncoder, folder: Path, suffix: str) -> None:
     described = {"format": "pt", "target": config.target, "encoder": config.encoder, "mean": repr(start.mean)}
     described["std"] = repr(start.std)
     states = {"head": fitted.head.state_dict()}
@@ -174,7 +187,3 @@ def _statistics(
         "weights_sha256": start.sha256 if not config.finetune else weights_hash(start.encoder),
         "references": references,
     }
-
-
-def _table_rows(statistics: dict[str, Any]) -> dict[str, Any]:
-    return {statistics["experiment"]: statistics, **statistics["references"]}

@@ -7,30 +7,31 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import City, load_city
 from model_utils.configuration import package_version, record
+from model_utils.errors import InputError
 from model_utils.ingest.chips import file_hash
 from model_utils.ingest.daily_readings import read_daily_readings
 from model_utils.ingest.progress import shown
 from model_utils.project import archive_folder
 from model_utils.simulation.config import SimulateConfig
-from model_utils.simulation.haze import Haze, simulate_haze
+from model_utils.simulation.haze import simulate_haze
 from model_utils.simulation.land_use import CLASSES, LandUse
 from model_utils.simulation.optics import Reflectance
-from model_utils.simulation.parameters import simulation_parameters
-from model_utils.simulation.places import grid_places, station_places
+from model_utils.simulation.parameters import SimulationParameters, simulation_parameters
+from model_utils.simulation.places import STATION, grid_places, station_places
 from model_utils.simulation.random_fields import stream
 from model_utils.simulation.readings import place_keys
 from model_utils.simulation.real_surface import read_surface
 from model_utils.simulation.rendering import MARGIN, SceneRenderer
 from model_utils.simulation.surface import render_surface
 from model_utils.simulation.weather import simulate_weather
-from model_utils.simulation.worlds import World, real_dates, real_world, synthetic_world
+from model_utils.simulation.worlds import real_dates, real_world, synthetic_world
 
 DEFAULT_DAYS = 600
+_BATCH_BYTES = 16_000_000  # tiles held before they are written
 
 _SIMULATED = {  # (real surface, real readings)
     (False, False): "all",
@@ -49,9 +50,7 @@ def simulate(config: SimulateConfig) -> None:
     city = load_city(config.city, config.root)
     parameters = simulation_parameters(city)
     stations = station_places(city, ((s.name, s.latitude, s.longitude) for s in city.stations))
-    grid = grid_places(city, config.grid_km)
-    land_use = None if config.surface else LandUse(parameters.land_use, config.seed, city.name)
-    notes = []
+    labelled, notes = stations, []
     if config.readings:
         readings = read_daily_readings(config.readings)
         listed = readings.drop_duplicates("station")[["station", "latitude", "longitude"]]
@@ -60,34 +59,45 @@ def simulate(config: SimulateConfig) -> None:
         dates = dates[: config.days]
         notes.append(f"left out: {without} days without a reading at any station")
     else:
-        labelled = stations
         dates = pd.date_range(config.start, periods=config.days or DEFAULT_DAYS)
-    grounds, places = _grounds(config, pd.concat([labelled, grid], ignore_index=True), city.name, land_use)
-    if missed := len(labelled) + len(grid) - len(places):
-        notes.append(f"left out: {missed} sites whose window leaves {config.surface}")
+    asked = pd.concat([labelled, grid_places(city, config.grid_km)], ignore_index=True)
+    ground, places, land_use = _ground(config, city.name, parameters, asked)
+    if len(places) < len(asked):
+        notes.append(f"left out: {len(asked) - len(places)} sites whose window leaves {config.surface}")
 
-    key, day_of_year = (config.seed, city.name), dates.day_of_year.to_numpy(float)
-    weather = simulate_weather(parameters.weather, day_of_year, stream(*key, "weather"))
-    coupling = config.land_use_coupling
+    key, coupling = (config.seed, city.name), config.land_use_coupling
+    weather = simulate_weather(parameters.weather, dates.day_of_year.to_numpy(float), *key, "weather")
     if config.readings:
-        world = real_world(readings, places, dates, coupling)
+        world = real_world(readings, labelled, places, dates, coupling)
     else:
         world = synthetic_world(parameters.readings, stations, places, dates, land_use, weather, coupling, *key)
     middle = (city.bounding_box.south + city.bounding_box.north) / 2
     haze = simulate_haze(world.driving, places, dates, weather, parameters, config.haze_coupling, middle, *key)
+    columns = {**world.columns, "true_optical_depth": haze.tau550}
 
-    written = range(0, len(dates), config.day_step)
+    renderer = SceneRenderer(ground, config.bands, stream(*key, "cloud shapes"))
+    constant = _constant_columns(places, land_use)
+    written = np.arange(0, len(dates), config.day_step)
+    scene_bytes = len(places) * config.tile_size**2 * len(config.bands)
+    batches = np.array_split(written, range(0, len(written), max(1, _BATCH_BYTES // scene_bytes))[1:])
     folder = archive_folder(config.root, city.name)
     simulated = _SIMULATED[config.surface is not None, config.readings is not None]
-    renderer = SceneRenderer(grounds, config.bands, stream(*key, "cloud shapes"))
-    constant = _constant_columns(places, land_use)
     with ArchiveWriter(folder, config.tile_size, config.bands, config.overwrite) as writer:
-        for (day,) in shown(([day] for day in written), len(written), "scenes"):
-            random = stream(*key, "scene", dates[day].date())
-            tiles, covered = renderer.render(
-                haze.tau550[day], haze.sun[day], haze.angstrom[day], haze.cloud_cover[day], random
-            )
-            writer.append(tiles, _rows(constant, city, dates[day], day, world, haze, covered))
+        for batch in shown(batches, len(written), "scenes"):
+            scenes = [
+                renderer.render(
+                    haze.tau550[day],
+                    haze.sun[day],
+                    haze.angstrom[day],
+                    haze.cloud_cover[day],
+                    stream(*key, "scene", dates[day].date()),
+                )
+                for day in batch
+            ]
+            tiles, covered = (np.concatenate(parts) for parts in zip(*scenes, strict=True))
+            daily = {name: table[batch].ravel() for name, table in columns.items()}
+            rows = _rows(constant, city, dates[batch]).assign(cloud_fraction=covered, **daily)
+            writer.append(tiles, rows)
         writer.commit(
             city=city.name,
             ground_sample_distance_m=config.gsd,
@@ -97,36 +107,29 @@ def simulate(config: SimulateConfig) -> None:
             licence="MIT" if simulated == "all" else "that of the sources",
             attribution="simulated by pm25-contrastive; not an observation",
         )
-    count = len(written) * len(places)
-    print(f"{folder}: {count} tiles, {len(written)} days x {len(places)} sites, simulated: {simulated}")
-    for note in notes:
+    print(f"{folder}: {len(written) * len(places)} tiles, {len(written)} days x {len(places)} sites")
+    for note in [*notes, f"simulated: {simulated}"]:
         print(f"  {note}")
 
 
-def _grounds(
-    config: SimulateConfig, places: pd.DataFrame, city: str, land_use: LandUse | None
-) -> tuple[Reflectance, pd.DataFrame]:
-    """The ground of each place with a margin, and the places that have one."""
+def _ground(
+    config: SimulateConfig, city: str, parameters: SimulationParameters, places: pd.DataFrame
+) -> tuple[Reflectance, pd.DataFrame, LandUse | None]:
+    """The ground of each place with a margin, the places that have one, and the land use where it is known."""
     size = config.tile_size + 2 * MARGIN
-    if land_use is None:
-        assert config.surface is not None
-        grounds, inside = read_surface(
-            config.surface,
-            places["latitude"].to_numpy(),
-            places["longitude"].to_numpy(),
-            size,
-            config.gsd,
-            config.bands,
-        )
-        return grounds, places[inside].reset_index(drop=True)
+    if config.surface:
+        coordinates = places["latitude"].to_numpy(), places["longitude"].to_numpy()
+        ground, inside = read_surface(config.surface, *coordinates, size, config.gsd, config.bands)
+        if not (inside & (places["site_kind"] == STATION)).any():
+            raise InputError(f"{config.surface}: no station lies in the scene with its whole window")
+        return ground, places[inside].reset_index(drop=True), None
+    land_use = LandUse(parameters.land_use, config.seed, city)
     shares = land_use.shares(places["east_km"].to_numpy(), places["north_km"].to_numpy())
-    grounds = np.stack(
-        [
-            render_surface(share, size, config.gsd, config.bands, stream(config.seed, city, "ground", place))
-            for share, place in zip(shares, place_keys(places), strict=True)
-        ]
-    )
-    return grounds, places
+    tiles = [
+        render_surface(share, size, config.gsd, config.bands, stream(config.seed, city, "ground", place))
+        for share, place in zip(shares, place_keys(places), strict=True)
+    ]
+    return np.stack(tiles), places, land_use
 
 
 def _constant_columns(places: pd.DataFrame, land_use: LandUse | None) -> pd.DataFrame:
@@ -138,26 +141,16 @@ def _constant_columns(places: pd.DataFrame, land_use: LandUse | None) -> pd.Data
     return constant.assign(**{f"land_use_{name}": shares[:, index] for index, name in enumerate(CLASSES)})
 
 
-def _rows(
-    constant: pd.DataFrame,
-    city: City,
-    date: pd.Timestamp,
-    day: int,
-    world: World,
-    haze: Haze,
-    covered: NDArray[np.float32],
-) -> pd.DataFrame:
-    """The archive rows of one scene."""
-    local = datetime.combine(date.date(), city.overpass_local_time, tzinfo=city.zone)
-    daily = {name: table[min(day, len(table) - 1)] for name, table in world.columns.items()}
-    return constant.assign(
-        sample_id=constant["site_id"] + f"_{date.date()}",
-        time_utc=local.astimezone(UTC),
-        local_date=date.date(),
-        scene_id=f"{city.name}_{date.date()}",
-        cloud_fraction=covered,
-        true_optical_depth=haze.tau550[day],
-        **daily,
+def _rows(constant: pd.DataFrame, city: City, dates: pd.DatetimeIndex) -> pd.DataFrame:
+    """What identifies the samples of some scenes: all sites on the first date, then on the next."""
+    rows = pd.concat([constant] * len(dates), ignore_index=True)
+    overpass = [datetime.combine(date.date(), city.overpass_local_time, city.zone).astimezone(UTC) for date in dates]
+    days = pd.Series(np.repeat(dates.strftime("%Y-%m-%d"), len(constant)))
+    return rows.assign(
+        sample_id=rows["site_id"] + "_" + days,
+        time_utc=np.repeat(pd.DatetimeIndex(overpass), len(constant)),
+        local_date=np.repeat(dates, len(constant)),
+        scene_id=f"{city.name}_" + days,
     )
 
 

@@ -25,7 +25,8 @@ class SimulateConfig:
         tile_size: Height and width of a tile, pixels.
         gsd: Ground sample distance, metres per pixel.
         bands: Bands in their order, of red, green, blue, nir.
-        land_use_coupling: 1 as calibrated; 0: where a station stands says nothing about its readings.
+        land_use_coupling: 1 as calibrated; 0: where a station stands says nothing about its readings (with real
+            readings it can only take the local increments out of the haze).
         haze_coupling: Share of the days that show their own haze; 0: haze says nothing about PM2.5.
         surface: A georeferenced uint8 scene (red, green, blue) that gives the ground instead of the synthetic one.
         readings: Folder with stations.csv and stations/*.csv of real daily readings, used as labels and haze driver.
@@ -52,9 +53,11 @@ class SimulateConfig:
 
     def __post_init__(self) -> None:
         try:
-            date.fromisoformat(self.start)
+            known_year = 1900 <= date.fromisoformat(self.start).year <= 2100
         except ValueError:
-            raise ValueError(f"--start: found {self.start!r}, expected a date such as 2018-07-01") from None
+            known_year = False
+        if not known_year:
+            raise ValueError(f"--start: found {self.start!r}, expected a date such as 2018-07-01, 1900 to 2100")
         limits: dict[str, tuple[float | None, float, float]] = {
             "days": (self.days, 1, 36525),
             "day_step": (self.day_step, 1, 36525),

@@ -83,13 +83,12 @@ def simulate_haze(
         seed: Keys the draws.
         city: Keys the draws.
     """
-    days, random = len(dates), stream(seed, city, "stranger days")
-    own = random.random(days) < coupling
-    strange_day = random.uniform(1, 366, days)
-    strange_level = np.exp(
-        season(parameters.readings, strange_day) + day_signal(parameters.readings, random.standard_normal(days))
-    )
-    strange = simulate_weather(parameters.weather, strange_day, random, persistence=0.0)
+    days, p = len(dates), parameters
+    own = stream(seed, city, "own days").random(days) < coupling
+    strange_day = stream(seed, city, "stranger", "day").uniform(1, 366, days)
+    z = stream(seed, city, "stranger", "signal").standard_normal(days)
+    strange_level = np.exp(season(p.readings, strange_day) + day_signal(p.readings, z))
+    strange = simulate_weather(p.weather, strange_day, seed, city, "stranger", persistence=0.0)
     day_of_year = np.where(own, dates.day_of_year, strange_day)
     humidity = np.where(own, weather.relative_humidity_pct, strange.relative_humidity_pct) / 100
     height = np.where(own, weather.mixing_height_m, strange.mixing_height_m)

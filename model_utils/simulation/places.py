@@ -10,12 +10,12 @@ import pandas as pd
 from model_utils.cities import City
 
 KM_PER_DEGREE = 111.195  # of latitude, on a sphere of 6371 km
-GRID = "grid"
+STATION, GRID = "station", "grid"
 
 
 def station_places(city: City, stations: Iterable[tuple[str, float, float]]) -> pd.DataFrame:
     """A row a station from (name, latitude, longitude)."""
-    rows = [(name, name, "station", latitude, longitude) for name, latitude, longitude in stations]
+    rows = [(name, name, STATION, latitude, longitude) for name, latitude, longitude in stations]
     return _with_kilometres(city, rows)
 
 

@@ -94,12 +94,15 @@ def _window(
     (x,), (y,) = transform("EPSG:4326", zone, [longitude], [latitude])
     half = size * gsd / 2
     grid = rasterio.Affine(gsd, 0, x - half, 0, -gsd, y + half)
-    corners = transform(zone, scene.crs, [x - half, x + half] * 2, [y - half, y - half, y + half, y + half])
-    inverse = ~scene.transform
-    for column, row in (inverse * corner for corner in zip(*corners, strict=True)):
-        if not (0 <= column <= scene.width and 0 <= row <= scene.height):
-            return None
-    with WarpedVRT(scene, crs=zone, transform=grid, width=size, height=size, resampling=Resampling.bilinear) as warped:
+    with WarpedVRT(
+        scene,
+        crs=zone,
+        transform=grid,
+        width=size,
+        height=size,
+        resampling=Resampling.bilinear,
+        add_alpha=ColorInterp.alpha not in scene.colorinterp,  # or the outside would read as black
+    ) as warped:
         if not warped.dataset_mask().all():
             return None
         window: NDArray[np.uint8] = warped.read(indexes)

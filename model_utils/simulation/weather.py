@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_utils.simulation.parameters import WeatherParameters
-from model_utils.simulation.random_fields import Floats, autoregressive
+from model_utils.simulation.random_fields import Floats, autoregressive, stream
 
 _MID_MONTH = np.array([15.5, 45, 74.5, 105, 135.5, 166, 196.5, 227.5, 258, 288.5, 319, 349.5])
 # Day-to-day SD about the monthly mean, and its lag-1 autocorrelation: synoptic weather lasts a few days.
@@ -37,12 +37,13 @@ class Weather:
 def simulate_weather(
     parameters: WeatherParameters,
     day_of_year: Floats,
-    random: np.random.Generator,
+    seed: int,
+    *keys: object,
     persistence: float = _PERSISTENCE,
 ) -> Weather:
-    """Draws the weather of a series of days."""
-    days = len(day_of_year)
-    z = autoregressive(random.standard_normal((days, 4)), persistence)
+    """Draws the weather of a series of days; fewer days are the beginning of more."""
+    z = stream(seed, *keys, "departures").standard_normal((len(day_of_year), 4))
+    z = autoregressive(z, persistence)
     cover = np.clip(_seasonal(parameters.cloud_cover, day_of_year), 0.01, 0.99) * _CLOUD_CONCENTRATION
     humidity = _seasonal(parameters.relative_humidity_pct, day_of_year) + _HUMIDITY_SD * z[:, 1]
     return Weather(
@@ -50,7 +51,9 @@ def simulate_weather(
         relative_humidity_pct=np.clip(humidity, 10, 98),
         pressure_hpa=_seasonal(parameters.pressure_hpa, day_of_year) + _PRESSURE_SD * z[:, 2],
         mixing_height_m=_seasonal(parameters.mixing_height_m, day_of_year) * np.exp(_LOG_HEIGHT_SD * z[:, 3]),
-        cloud_cover=random.beta(cover, _CLOUD_CONCENTRATION - cover),
+        cloud_cover=np.array(
+            [stream(seed, *keys, "cloud", day).beta(a, _CLOUD_CONCENTRATION - a) for day, a in enumerate(cover)]
+        ),
     )
 
 

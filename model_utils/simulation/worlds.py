@@ -13,7 +13,6 @@ from model_utils.errors import InputError
 from model_utils.simulation.haze import SMOOTHING_KM, around, driver
 from model_utils.simulation.land_use import LandUse
 from model_utils.simulation.parameters import ReadingsParameters
-from model_utils.simulation.places import GRID
 from model_utils.simulation.random_fields import Floats, stream
 from model_utils.simulation.readings import PlaceIncrements, Residuals, city_signal, operator_bias, place_keys
 from model_utils.simulation.weather import Weather
@@ -27,7 +26,7 @@ class World:
 
     Attributes:
         driving: Pbar, PM2.5 smoothed as a column of air sees it, ug/m3.
-        columns: Archive columns by name, each days x places (or 1 x places where constant).
+        columns: Archive columns by name, each days x places.
     """
 
     driving: Floats
@@ -66,6 +65,7 @@ def synthetic_world(
     truth = np.exp(signal[:, None] + persistent + residuals.at(places, len(dates)))
     instrument = places["site_id"].map(dict(zip(stations["site_id"], bias, strict=True))).to_numpy(float)
 
+    explained = increments.land_use_part(places["east_km"].to_numpy(), places["north_km"].to_numpy())
     east, north = around(places)
     local = increments.spatial_part(east, north).mean(axis=-1) + residuals.field(east, north, len(dates)).mean(axis=-1)
     noise = np.stack(
@@ -78,10 +78,8 @@ def synthetic_world(
         "relative_humidity_pct": np.clip(weather.relative_humidity_pct[:, None] + 2 * noise[..., 1], 5, 100),
         "pressure_hpa": weather.pressure_hpa[:, None] + 0.5 * noise[..., 2],
         "true_pm25": truth,
-        "true_increment": persistent[None],
-        "true_land_use_increment": increments.land_use_part(
-            places["east_km"].to_numpy(), places["north_km"].to_numpy()
-        )[None],
+        "true_increment": np.broadcast_to(persistent, truth.shape),
+        "true_land_use_increment": np.broadcast_to(explained, truth.shape),
     }
     return World(driver(np.exp(signal), np.exp(local), coupling), columns)
 
@@ -98,19 +96,32 @@ def real_dates(readings: pd.DataFrame) -> tuple[pd.DatetimeIndex, int]:
     return pd.DatetimeIndex(has_reading.index[has_reading]), int((~has_reading).sum())
 
 
-def real_world(readings: pd.DataFrame, places: pd.DataFrame, dates: pd.DatetimeIndex, coupling: float) -> World:
+def real_world(
+    readings: pd.DataFrame,
+    stations: pd.DataFrame,
+    places: pd.DataFrame,
+    dates: pd.DatetimeIndex,
+    coupling: float,
+) -> World:
     """Takes labels from real readings, and the haze from their smoothed field.
 
     The field of a day is its geometric mean over the stations times the ratios to it, averaged with Gaussian weights
     of `SMOOTHING_KM` around a place; far from all stations it is the mean.
+
+    Args:
+        readings: As from `read_daily_readings`.
+        stations: All places with readings; those outside of the ground count as well.
+        places: Where it is asked for.
+        dates: Days with a reading at any station.
+        coupling: Scales the local increments.
     """
     columns: dict[str, NDArray[Any]] = {}
     for name in ("pm25", "temperature_c", "relative_humidity_pct", "pressure_hpa", "quality"):
-        wide = readings.pivot(index="local_date", columns="station", values=name)
-        table = wide.reindex(index=dates, columns=places["site_id"])
-        columns[name] = (table.fillna("") if name == "quality" else table).to_numpy()
-    stations = places[places["site_kind"] != GRID]
-    values = columns["pm25"][:, : len(stations)].astype(float)
+        wide = readings.pivot(index="local_date", columns="station", values=name).reindex(index=dates)
+        table = wide.reindex(columns=places["site_id"])
+        columns[name] = (table.astype(object).fillna("") if name == "quality" else table).to_numpy()
+        if name == "pm25":
+            values = wide.reindex(columns=stations["site_id"]).to_numpy(float)
     known = ~np.isnan(values)
     level = np.exp(
         (np.log(np.maximum(values, 1), where=known, out=np.zeros_like(values))).sum(axis=1) / known.sum(axis=1)

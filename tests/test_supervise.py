@@ -1,0 +1,267 @@
+"""The supervised stage: what it learns, what it must not see, and what it writes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from conftest import write_small_archive
+from safetensors.torch import load_file
+
+from contrastive_models.encoders import create_encoder
+from model_utils.archive.reader import open_archive
+from model_utils.archive.writer import ArchiveWriter
+from model_utils.cities import load_city
+from model_utils.configuration import from_preset
+from model_utils.errors import InputError
+from model_utils.evaluation.statistics import KEYS
+from model_utils.project import SHIPPED_ROOT, results_folder
+from model_utils.regression.config import SuperviseConfig
+from model_utils.regression.head import HeadSettings, RegressionHead, fit_head
+from model_utils.regression.rounds import make_rounds
+from model_utils.regression.supervise import run_experiment
+from model_utils.regression.targets import make_target
+
+FIGURES = {
+    "learning_curve",
+    "predicted_observed",
+    "station_anomalies",
+    "station_map",
+    "station_means",
+    "time_series",
+}
+
+
+def config(root, **values) -> SuperviseConfig:
+    fields = {"city": "Delhi", "start": "randomly_initialized", "epochs": 20}
+    return from_preset(SuperviseConfig, "smoke", root=root, **{**fields, **values})
+
+
+def predictions_of(experiment: SuperviseConfig) -> pd.DataFrame:
+    folder = results_folder(experiment.root, experiment.city, experiment.experiment)
+    return pd.read_parquet(folder / "predictions.parquet")
+
+
+def rewrite(root, change) -> None:
+    """Writes the archive again with changed rows and the same tiles."""
+    archive = open_archive(root / "data" / "Delhi")
+    tiles, samples, metadata = archive.tiles(), archive.samples, archive.metadata
+    with ArchiveWriter(archive.folder, metadata.tile_size, metadata.bands, overwrite=True) as writer:
+        writer.append(tiles, change(samples.copy()))
+        writer.commit(city="Delhi", ground_sample_distance_m=3.0, simulated="all")
+
+
+def held_out() -> set[str]:
+    return {station.name for station in load_city("Delhi", SHIPPED_ROOT).stations if station.split == "test"}
+
+
+def test_writes_all_it_promises(small_root):
+    experiment = config(small_root)
+    statistics = run_experiment(experiment)
+    folder = results_folder(small_root, "Delhi", experiment.experiment)
+    assert json.loads((folder / "statistics.json").read_text()) == statistics
+    assert set(KEYS) <= set(statistics)
+    assert statistics["n_stations"] == 27
+    assert statistics["n_samples"] == 27 * 6
+    assert statistics["n_stations_training"] == 24
+    assert {"same_day_mean", "inverse_distance"} <= set(statistics["references"])
+    assert not statistics["transductive"]
+    assert {path.name for path in (folder / "figures").iterdir()} == {
+        f"{name}.{kind}" for name in FIGURES for kind in ("png", "pdf")
+    }
+    table = pd.read_csv(folder / "statistics.csv", index_col="method")
+    assert table.loc[experiment.experiment, "rmse"] == pytest.approx(statistics["rmse"])
+    rows = predictions_of(experiment)
+    assert list(rows.columns) == [
+        "sample_id",
+        "site_id",
+        "site_name",
+        "latitude",
+        "longitude",
+        "time_utc",
+        "local_date",
+        "split",
+        "observed",
+        "predicted",
+        "lower",
+        "upper",
+    ]
+    assert set(rows.loc[rows["split"] == "test", "site_id"]) == held_out()
+    assert rows.groupby("site_id")["split"].nunique().max() == 1
+    test = rows[rows["split"] == "test"]
+    assert statistics["rmse"] == pytest.approx(np.sqrt(((test["observed"] - test["predicted"]) ** 2).mean()))
+    saved = yaml.safe_load((folder / "config.yaml").read_text())
+    assert saved["start"] == "randomly_initialized"
+    assert run_experiment(experiment) == statistics  # kept, not run again
+
+
+def test_the_saved_head_gives_the_saved_predictions(small_root):
+    experiment = config(small_root)
+    run_experiment(experiment)
+    folder = results_folder(small_root, "Delhi", experiment.experiment)
+    state = load_file(folder / "model" / "head.safetensors")
+    head = RegressionHead(state["feature_mean"].shape[0])
+    head.load_state_dict(state)
+    head.eval()
+    features = torch.from_numpy(np.load(next((small_root / "data" / "Delhi" / "embeddings").glob("*.npy"))))
+    rows = predictions_of(experiment)
+    with torch.no_grad():
+        predicted = head.in_units(head(head.standardised(features)))
+    labelled = open_archive(small_root / "data" / "Delhi").samples.dropna(subset="pm25")
+    expected = rows.set_index("sample_id").loc[labelled["sample_id"], "predicted"]
+    np.testing.assert_allclose(predicted.numpy(), expected, rtol=1e-4)
+
+
+def test_an_image_method_learns_what_the_images_show(small_root):
+    statistics = run_experiment(config(small_root, epochs=100))
+    assert statistics["r2"] > 0.9
+    assert statistics["spatial_r_ci95"][0] > 0.3
+
+
+@pytest.mark.parametrize("values", [{}, {"target": "anomaly"}, {"folds": 3}, {"finetune": True, "epochs": 2}])
+def test_no_prediction_depends_on_a_test_reading(tmp_path, values):
+    write_small_archive(tmp_path, days=4, cells=0)
+    experiment = config(tmp_path, **values, overwrite=True)
+    run_experiment(experiment)
+    before = predictions_of(experiment)
+    first_fold = set(before["site_id"].iloc[:17]) if "folds" in values else held_out()
+
+    def permute(samples):
+        hidden = samples["site_id"].isin(first_fold).to_numpy()
+        readings = samples["pm25"].to_numpy(copy=True)
+        readings[hidden] = np.random.default_rng(0).permutation(readings[hidden])
+        return samples.assign(pm25=readings)
+
+    rewrite(tmp_path, permute)
+    run_experiment(experiment)
+    after = predictions_of(experiment)
+    hidden = before["site_id"].isin(first_fold)
+    assert not before["observed"].equals(after["observed"])
+    pd.testing.assert_series_equal(before["predicted"][hidden], after["predicted"][hidden], check_exact=True)
+
+
+def test_embeddings_are_computed_once_and_never_meet_another_archive(small_root):
+    cache = small_root / "data" / "Delhi" / "embeddings"
+    run_experiment(config(small_root))
+    (first,) = cache.iterdir()
+    written = first.stat().st_mtime_ns
+    run_experiment(config(small_root, stations=10))
+    assert first.stat().st_mtime_ns == written
+    rewrite(small_root, lambda samples: samples.assign(pm25=samples["pm25"] + 1))
+    run_experiment(config(small_root, overwrite=True))
+    assert len(list(cache.iterdir())) > 1
+
+
+def test_one_training_station_works(small_root):
+    statistics = run_experiment(config(small_root, stations=1))
+    assert statistics["n_stations_training"] == 1
+    assert statistics["rmse"] is not None
+
+
+def test_draws_differ_and_repeat(small_root):
+    def training_sites(draw):
+        experiment = config(small_root, stations=5, draw=draw, overwrite=True, epochs=1)
+        run_experiment(experiment)
+        rows = predictions_of(experiment)
+        return set(rows.loc[rows["split"] != "test", "site_id"])
+
+    assert training_sites(0) == training_sites(0)
+    assert training_sites(0) != training_sites(1)
+    assert len(training_sites(2)) == 5
+
+
+def test_anomaly_predictions_are_same_day_mean_plus_what_the_image_adds(small_root):
+    archive = open_archive(small_root / "data" / "Delhi")
+    samples = archive.samples.dropna(subset="pm25").reset_index(drop=True)
+    training = ~samples["site_id"].isin(held_out()).to_numpy()
+    target = make_target("anomaly", samples, training)
+    for day, rows in samples.groupby("local_date"):
+        mean = samples.loc[training & (samples["local_date"] == day), "pm25"].mean()
+        np.testing.assert_allclose(target.offset[rows.index], mean, rtol=1e-6)
+    learnt = target.values(samples["pm25"].to_numpy(float))
+    by_day = pd.Series(learnt[training]).groupby(samples.loc[training, "local_date"].to_numpy()).mean()
+    np.testing.assert_allclose(by_day, 0, atol=1e-4)
+    statistics = run_experiment(config(small_root, target="anomaly"))
+    assert statistics["uses_same_day_readings"]
+
+
+def test_folds_predict_every_station_once_from_others(small_root):
+    experiment = config(small_root, folds=4)
+    statistics = run_experiment(experiment)
+    rows = predictions_of(experiment)
+    assert statistics["n_stations"] == 51
+    assert set(rows["split"]) == {"test"}
+    assert not rows["sample_id"].duplicated().any()
+    samples = open_archive(small_root / "data" / "Delhi").samples.dropna(subset="pm25")
+    for each in make_rounds(samples, load_city("Delhi", SHIPPED_ROOT), experiment):
+        assert not (each.training & each.test).any()
+        assert not set(samples["site_id"][each.training]) & set(samples["site_id"][each.test])
+
+
+def test_transfer_learning_reads_a_local_file(small_root):
+    torch.manual_seed(3)
+    encoder = create_encoder("test_resnet", 3, 32)
+    path = small_root / "imagenet.pth"
+    torch.save(encoder.state_dict(), path)
+    experiment = config(small_root, start="transfer_learning", imagenet_weights=path, epochs=2)
+    statistics = run_experiment(experiment)
+    random = run_experiment(config(small_root, epochs=2))
+    assert statistics["weights_sha256"] != random["weights_sha256"]
+
+
+def test_head_reaches_least_squares_on_a_linear_problem():
+    generator = np.random.default_rng(0)
+    features = generator.normal(3, 2, (600, 10)).astype(np.float32)
+    target = 50 + features @ generator.normal(size=10) * 5
+    validation = np.arange(600) >= 500
+    fitted = fit_head(features, target, validation, HeadSettings(epochs=150, dropout=0.0))
+    residual = fitted.predict(features[validation]) - target[validation]
+    assert np.sqrt((residual**2).mean()) < 0.1 * target.std()
+    history = fitted.history
+    assert history["validation_loss"].idxmin() + 1 == fitted.best_epoch
+    again = fit_head(features, target, validation, HeadSettings(epochs=150, dropout=0.0))
+    np.testing.assert_array_equal(fitted.predict(features), again.predict(features))
+
+
+def test_head_stops_early_and_ignores_validation_targets_in_its_gradients():
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(200, 6)).astype(np.float32)
+    target = generator.normal(size=200)
+    validation = np.arange(200) >= 150
+    fitted = fit_head(features, target, validation, HeadSettings(epochs=500, patience=5))
+    assert len(fitted.history) < 500
+    assert len(fitted.history) == fitted.best_epoch + 5
+    other = target.copy()
+    other[validation] += 1000
+    changed = fit_head(features, other, validation, HeadSettings(epochs=500, patience=5))
+    np.testing.assert_array_equal(
+        fitted.history["train_loss"].iloc[:3].to_numpy(), changed.history["train_loss"].iloc[:3].to_numpy()
+    )
+    assert float(fitted.head.target_mean) == float(changed.head.target_mean)
+
+
+def test_constant_target_and_dead_features_are_survived():
+    features = np.zeros((20, 4), dtype=np.float32)
+    fitted = fit_head(features, np.full(20, 80.0), np.arange(20) >= 15, HeadSettings(epochs=5))
+    np.testing.assert_allclose(fitted.predict(features), 80, atol=5)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"city": "Atlantis"}, "Atlantis"),
+        ({"start": "SimCLR_regular"}, "not found.*pm25 pretrain"),
+        ({"stations": 25}, "--stations"),
+        ({"folds": 1}, "--folds"),
+        ({"target": "anomaly", "stations": 2}, "at least 3"),
+        ({"encoder": "resnet51"}, "resnet51"),
+    ],
+)
+def test_wrong_settings_are_named(small_root, values, message):
+    with pytest.raises(InputError, match=message):
+        run_experiment(config(small_root, **values))
+    assert not (small_root / "results").exists()
