@@ -31,8 +31,8 @@ class DemoConfig:
     root: Path = SHIPPED_ROOT / "results" / "demo"
 
     SIMULATIONS: ClassVar[dict[str, dict[str, Any]]] = {
-        # every ninth day of sixteen months: all seasons, few enough tiles for two cores
-        "demo": {"days": 500, "day_step": 9, "grid_km": 10.0, "tile_size": 64},
+        # every ninth day of eighteen months, the grid on every third of them: all seasons, and few enough tiles
+        "demo": {"days": 540, "day_step": 9, "grid_km": 5.0, "grid_day_step": 3, "tile_size": 64},
         "smoke": {"days": 60, "day_step": 5, "grid_km": 25.0, "tile_size": 32},
     }
 

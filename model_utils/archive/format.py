@@ -52,7 +52,8 @@ class ArchiveMetadata:
         content_sha256: Hash of the image bytes followed by the sample table's file; keys every cache.
         created_by: Command, seed and package version that made the archive.
         sources: Source files with their SHA-256.
-        simulated: What is simulated: 'no', 'all' or 'haze' (haze over a real surface).
+        simulated: What is simulated: 'no', 'all', 'haze' (real surface and readings), 'haze and readings' (real surface
+            only) or 'surface and haze' (real readings only).
         licence: Licence of the content.
         attribution: Who must be named.
         schema_version: Version of this format.

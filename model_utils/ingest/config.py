@@ -18,7 +18,7 @@ class PrepareConfig:
         images: N x H x W x C uint8 as .npy or .npz, or a folder of PNG or TIFF tiles.
         table: A .csv or .parquet file with a row a tile; data/requirements.md lists its columns.
         gsd: Ground sample distance, metres per pixel.
-        bands: Band names in the order of the image channels, typed as '[red, green, blue]'.
+        bands: Band names in the order of the image channels, typed as red,green,blue.
         licence: Licence of the imagery and readings, kept in the archive.
         attribution: Who must be named when the archive is used, kept in the archive.
         overwrite: Replace the city's archive.

@@ -28,9 +28,10 @@ class PretrainConfig:
             the tiles of one timestamp up to 256.
         min_tiles: A timestamp with fewer tiles that have a neighbour is left out (spatiotemporal pairs).
         max_km: Largest distance of a neighbour, km (spatiotemporal pairs).
+        max_cloud_fraction: Leave out tiles whose known cloud fraction is larger.
         temperature: Temperature of NT-Xent (SimCLR).
-        learning_rate: Peak rate; by default 0.075 sqrt(batch size) for SimCLR (LARS) and 0.05 batch size / 256 for
-            SimSiam (SGD).
+        learning_rate: Peak rate; by default 0.075 sqrt(b) for SimCLR (LARS) and 0.05 b / 256 for SimSiam (SGD), for
+            b tiles in a batch on average.
         weight_decay: Not applied to norm layers and biases; by default 1e-6 for SimCLR and 1e-4 for SimSiam.
         warmup_share: Share of all steps with a linearly rising learning rate, before the cosine.
         projection_width: Hidden width of the projector.
@@ -59,6 +60,7 @@ class PretrainConfig:
     batch_size: int | None = None
     min_tiles: int = 8
     max_km: float = 10.0
+    max_cloud_fraction: float = 0.5
     temperature: float = 0.1
     learning_rate: float | None = None
     weight_decay: float | None = None
@@ -82,15 +84,16 @@ class PretrainConfig:
         """The paper's batch of 32 for regular pairs; up to 256 tiles of one timestamp for spatiotemporal."""
         return self.batch_size or (32 if self.pairs == "regular" else 256)
 
-    @property
-    def resolved_learning_rate(self) -> float:
+    def resolved_learning_rate(self, batch: float) -> float:
         """0.075 sqrt(batch) with LARS, better than the linear rule for small batches and short runs.
 
         Source: Chen et al. 2020, appendix B.1; for SGD 0.05 batch / 256, Chen and He 2021, section 4.
+
+        Args:
+            batch: Tiles in a batch on average.
         """
         if self.learning_rate is not None:
             return self.learning_rate
-        batch = self.resolved_batch_size
         return 0.075 * math.sqrt(batch) if self.method == "SimCLR" else 0.05 * batch / 256
 
     @property

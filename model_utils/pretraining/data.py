@@ -54,6 +54,13 @@ class PairedTiles:
     groups: TimestampGroups | None
     summary: str
 
+    def mean_batch(self, batch_size: int) -> float:
+        """Tiles in a batch on average: a timestamp may have far fewer than `batch_size`."""
+        if self.groups is None:
+            return min(batch_size, len(self.archive))
+        sizes = [len(group) for group in self.groups.groups]
+        return sum(sizes) / sum(-(-size // batch_size) for size in sizes)
+
     def loader(
         self, batch_size: int, seed: int, workers: int = 0, rank: int = 0, world_size: int = 1
     ) -> DataLoader[PairBatch]:

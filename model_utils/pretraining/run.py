@@ -34,6 +34,7 @@ from model_utils.pretraining.history import EpochHistory
 from model_utils.pretraining.probe import EmbeddingProbe
 from model_utils.project import archive_folder, results_folder, weights_path
 from model_utils.quiet import quiet_lightning
+from model_utils.sampling.clouds import clear_tiles
 from model_utils.sampling.splits import held_out_sites, overlapping_sites, station_table
 
 VALIDATION_SHARE = 0.2
@@ -56,14 +57,16 @@ def pretrain(config: PretrainConfig) -> None:
         say(f"{weights}: already trained with these settings on this archive; nothing to do")
         return
 
-    used, seen = training_tiles(archive, city, config.transductive)
+    clear = archive.subset(clear_tiles(archive.samples, config.max_cloud_fraction))
+    say(f"{len(archive)} tiles, {len(archive) - len(clear)} of them cloudy and left out")
+    used, seen = training_tiles(clear, city, config.transductive)
     pairs = (
         regular_pairs(used)
         if config.pairs == "regular"
         else spatiotemporal_pairs(used, config.max_km, config.min_tiles)
     )
     say(pairs.summary)
-    module = build_module(config, used)
+    module = build_module(config, used, pairs.mean_batch(config.resolved_batch_size))
     _claim(config, identity, folder, weights)
     history = EpochHistory(folder / "metrics.csv", _probe(config, used), config.probe_every)
     with quiet_lightning():
@@ -125,8 +128,8 @@ def training_tiles(archive: TileArchive, city: City, transductive: bool) -> tupl
     return archive.subset(keep), sorted(set(stations["site_id"]) - set(excluded))
 
 
-def build_module(config: PretrainConfig, archive: TileArchive) -> ContrastiveModule:
-    """Encoder, heads and settings of an experiment.
+def build_module(config: PretrainConfig, archive: TileArchive, batch: float) -> ContrastiveModule:
+    """Encoder, heads and settings of an experiment whose batches have `batch` tiles on average.
 
     Raises:
         InputError: timm does not know the encoder.
@@ -141,7 +144,7 @@ def build_module(config: PretrainConfig, archive: TileArchive) -> ContrastiveMod
         views=ViewSettings(size=config.crop_size, scale=(config.crop_scale_min, 1.0)),
         mean=mean,
         std=std,
-        learning_rate=config.resolved_learning_rate,
+        learning_rate=config.resolved_learning_rate(batch),
         weight_decay=config.resolved_weight_decay,
         warmup_share=config.warmup_share,
         seed=config.seed,

@@ -36,6 +36,7 @@ class SuperviseConfig:
         stations: Use a random subset of this many training stations; by default all.
         draw: Which random subset.
         folds: Predict every station from the other ones of this many contiguous folds, in place of the hold-out.
+        max_cloud_fraction: Leave out tiles whose known cloud fraction is larger.
         epochs: Most passes over the training rows.
         batch_size: Rows a step.
         learning_rate: Of AdamW, for the head.
@@ -64,6 +65,7 @@ class SuperviseConfig:
     stations: int | None = None
     draw: int = 0
     folds: int | None = None
+    max_cloud_fraction: float = 0.5
     epochs: int = 500
     batch_size: int = 256
     learning_rate: float = 1e-3

@@ -32,6 +32,7 @@ from model_utils.regression.report import write_figures, write_predictions, writ
 from model_utils.regression.rounds import Round, make_rounds
 from model_utils.regression.starts import StartingEncoder, starting_encoder
 from model_utils.regression.targets import make_target
+from model_utils.sampling.clouds import clear_tiles
 
 IDENTITY = "experiment.json"
 
@@ -60,9 +61,12 @@ def run_experiment(config: SuperviseConfig) -> dict[str, Any]:
     """
     city = load_city(config.city, config.root)
     archive = open_archive(archive_folder(config.root, config.city))
-    labelled = archive.subset(archive.samples["pm25"].notna().to_numpy())
+    read = archive.samples["pm25"].notna().to_numpy()
+    labelled = archive.subset(read & clear_tiles(archive.samples, config.max_cloud_fraction))
     if not len(labelled):
-        raise InputError(f"{archive.folder}: found no tile with a reading, so there is nothing to supervise")
+        raise InputError(f"{archive.folder}: found no clear tile with a reading, so there is nothing to supervise")
+    cloudy = int(read.sum()) - len(labelled)
+    print(f"{len(labelled)} tiles with a reading; {cloudy} cloudy ones are left out", flush=True)
     samples = labelled.samples
     rounds = make_rounds(samples, city, config)
     for each in rounds:  # before any weights are read: a target that cannot be made costs nothing
@@ -86,7 +90,7 @@ def run_experiment(config: SuperviseConfig) -> dict[str, Any]:
 
     predictions, fitted = _predict(config, labelled, rounds, start, folder)
     test = predictions[predictions["split"] == "test"]
-    statistics = _statistics(config, archive, samples, rounds, start, test)
+    statistics = _statistics(config, archive, samples, rounds, start, test, cloudy)
     write_predictions(folder / "predictions.parquet", predictions)
     write_statistics(folder, config.experiment, statistics)
     write_figures(folder / "figures", predictions, statistics, fitted, archive.metadata.simulated != "no")
@@ -157,6 +161,7 @@ def _statistics(
     rounds: list[Round],
     start: StartingEncoder,
     test: pd.DataFrame,
+    cloudy: int,
 ) -> dict[str, Any]:
     """Scores of the method and of the references on the same test rows, and where all of it comes from."""
     pretrained_on = start.seen_sites & set(test["site_id"])
@@ -178,6 +183,7 @@ def _statistics(
         **evaluate(test, config.bootstrap_draws, config.seed),
         "uses_same_day_readings": config.target == "anomaly",
         "split": f"{config.folds} contiguous folds" if config.folds else "hold-out list of the city",
+        "n_samples_cloudy_left_out": cloudy,
         "n_stations_training": int(np.median([samples.loc[each.training, "site_id"].nunique() for each in rounds])),
         "transductive": bool(pretrained_on),
         "test_stations_seen_in_pretraining": len(pretrained_on),

@@ -82,6 +82,7 @@ def simulate(config: SimulateConfig) -> None:
     batches = np.array_split(written, range(0, len(written), max(1, _BATCH_BYTES // scene_bytes))[1:])
     folder = archive_folder(config.root, city.name)
     simulated = _SIMULATED[config.surface is not None, config.readings is not None]
+    count = 0
     with ArchiveWriter(folder, config.tile_size, config.bands, config.overwrite) as writer:
         for batch in shown(batches, len(written), "scenes"):
             scenes = [
@@ -97,7 +98,10 @@ def simulate(config: SimulateConfig) -> None:
             tiles, covered = (np.concatenate(parts) for parts in zip(*scenes, strict=True))
             daily = {name: table[batch].ravel() for name, table in columns.items()}
             rows = _rows(constant, city, dates[batch]).assign(cloud_fraction=covered, **daily)
-            writer.append(tiles, rows)
+            with_grid = np.repeat(batch % (config.day_step * config.grid_day_step) == 0, len(places))
+            chosen = np.flatnonzero(with_grid | (rows["site_kind"] == STATION))
+            writer.append(tiles[chosen], rows.iloc[chosen])
+            count += len(chosen)
         writer.commit(
             city=city.name,
             ground_sample_distance_m=config.gsd,
@@ -107,7 +111,7 @@ def simulate(config: SimulateConfig) -> None:
             licence="MIT" if simulated == "all" else "that of the sources",
             attribution="simulated by pm25-contrastive; not an observation",
         )
-    print(f"{folder}: {len(written) * len(places)} tiles, {len(written)} days x {len(places)} sites")
+    print(f"{folder}: {count} tiles, {len(written)} days, {len(places)} sites")
     for note in [*notes, f"simulated: {simulated}"]:
         print(f"  {note}")
 

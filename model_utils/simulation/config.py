@@ -22,6 +22,7 @@ class SimulateConfig:
         start: First local date (ISO); with --readings their dates hold instead.
         day_step: Write every n-th day only.
         grid_km: Spacing of the unlabelled grid tiles over the city's bounding box, km; 0 for none.
+        grid_day_step: Write the grid tiles on every n-th of the written days only.
         tile_size: Height and width of a tile, pixels.
         gsd: Ground sample distance, metres per pixel.
         bands: Bands in their order, of red, green, blue, nir.
@@ -40,6 +41,7 @@ class SimulateConfig:
     start: str = "2018-07-01"
     day_step: int = 1
     grid_km: float = 8.0
+    grid_day_step: int = 1
     tile_size: int = 64
     gsd: float = 3.0
     bands: tuple[Band, ...] = ("red", "green", "blue")
@@ -61,6 +63,7 @@ class SimulateConfig:
         limits: dict[str, tuple[float | None, float, float]] = {
             "days": (self.days, 1, 36525),
             "day_step": (self.day_step, 1, 36525),
+            "grid_day_step": (self.grid_day_step, 1, 36525),
             "tile_size": (self.tile_size, 4, 1024),
             "gsd": (self.gsd, 0.1, 1000),
             "land_use_coupling": (self.land_use_coupling, 0, 1),

@@ -1,0 +1,75 @@
+"""The benchmarks run, and their arithmetic holds; nothing here depends on time."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+NUMBER = r"([0-9.]+(?:e[+-]?[0-9]+)?)"
+
+
+def run(name, *flags):
+    """What a script prints; torch as quiet as the suite is."""
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / name), "--threads", "1", *flags],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def medians(label, text):
+    """The medians of all rows that start with a label."""
+    return [float(value) for value in re.findall(rf"^ *{re.escape(label)} +{NUMBER} \(", text, re.MULTILINE)]
+
+
+def test_the_supervised_ratio_follows_from_its_parts():
+    flags = ["--encoder", "test_resnet", "--tiles", "40", "--subset", "8", "--tile-size", "32", "--turns", "1"]
+    text = run("supervised_stage.py", "--epochs", "100", "--batch", "3", *flags)
+    assert "20 training + 20 test tiles of 32 px" in text
+    (paper,), (once,), (head,) = (
+        medians(label, text) for label in ("2022 way, one epoch", "ours, embedding once", "ours, one epoch")
+    )
+    assert medians("ratio of one epoch", text)[0] == pytest.approx(paper / head, rel=0.01)
+    (ratio,) = medians("ratio of all 100 epochs", text)
+    assert ratio == pytest.approx(100 * paper / (once + 100 * head), rel=0.01)
+
+
+def test_a_pretraining_step_runs_for_every_rival():
+    text = run(
+        "pretrain_step.py",
+        "--encoder",
+        "test_resnet",
+        "--size",
+        "32",
+        "--tile-size",
+        "40",
+        "--batch",
+        "4",
+        "--turns",
+        "1",
+    )
+    rates = {name: medians(name, text) for name in ("plain float32", "lightly", "ours", "ours with views")}
+    assert all(len(values) == 1 and values[0] > 0 for values in rates.values())
+    ratio = re.search(rf"^ *plain float32 .*ratio ours : this {NUMBER}", text, re.MULTILINE)
+    assert ratio is not None
+    assert float(ratio[1]) == pytest.approx(rates["ours"][0] / rates["plain float32"][0], rel=0.01)
+    if "torchgeo: not installed" not in text:
+        assert medians("torchgeo", text)
+
+
+def test_views_are_as_close_to_torchvision_as_promised():
+    text = run("views.py", "--sizes", "40:20", "24:24", "--batch", "6", "--turns", "2")
+    assert len(medians("ratio ours : torchvision", text)) == 2
+    largest = [float(value) for value in re.findall(rf"resize: largest {NUMBER}, mean", text)]
+    assert len(largest) == 4  # float32 and uint8 for both sizes
+    assert max(largest) <= 2  # grey levels
