@@ -11,7 +11,6 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from contrastive_models.collapse import effective_rank, feature_std
 from contrastive_models.encoders import normalise
 from contrastive_models.optimisation import with_warmup_cosine
 from contrastive_models.views import ViewSettings, random_views
@@ -73,11 +72,11 @@ class ContrastiveModule(pl.LightningModule):
         self.std: Tensor
 
     @abstractmethod
-    def contrast(self, first: Tensor, second: Tensor, batch: PairBatch) -> tuple[Tensor, Tensor, Tensor]:
+    def contrast(self, first: Tensor, second: Tensor, batch: PairBatch) -> Tensor:
         """Scores two normalised views, n x C x size x size each.
 
         Returns:
-            The loss, the encoder's features and what the loss sees of them (its projections).
+            The loss.
         """
 
     @abstractmethod
@@ -85,22 +84,18 @@ class ContrastiveModule(pl.LightningModule):
         """The method's optimiser, its groups marked by `parameter_groups`."""
 
     def training_step(self, batch: PairBatch, batch_index: int) -> Tensor:
-        """One step: two views, the loss, and the signs of collapse."""
+        """One step: two views and their loss."""
         generator = torch.Generator().manual_seed(self._step_seed())
         positives = batch.tiles if batch.positives is None else batch.positives
         first, second = (
             normalise(random_views(tiles, self.settings.views, generator), self.mean, self.std)
             for tiles in (batch.tiles, positives)
         )
-        loss, features, projections = self.contrast(first, second, batch)
-        metrics = {"loss": loss.detach(), "feature_std": feature_std(projections.detach())}
+        loss = self.contrast(first, second, batch)
         count = len(batch.tiles)
-        self.log_dict(metrics, on_step=False, on_epoch=True, sync_dist=True, batch_size=count)
-        self.log("loss_step", metrics["loss"], prog_bar=True, logger=False, batch_size=count)
-        if self.trainer.is_last_batch:
-            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            last = {"effective_rank": effective_rank(features.detach()), "learning_rate": rate}
-            self.log_dict(last, on_step=False, on_epoch=True, batch_size=count)
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.log("loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=count)
+        self.log("learning_rate", rate, on_step=False, on_epoch=True, batch_size=count)
         return loss
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:

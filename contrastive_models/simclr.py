@@ -38,14 +38,11 @@ class SimCLR(ContrastiveModule):
         self.temperature = temperature
         self.projector = simclr_projector(feature_width(encoder), projection_width, projection_size)
 
-    def contrast(self, first: Tensor, second: Tensor, batch: PairBatch) -> tuple[Tensor, Tensor, Tensor]:
+    def contrast(self, first: Tensor, second: Tensor, batch: PairBatch) -> Tensor:
         """NT-Xent over all processes, exact false negatives masked."""
-        features = self.encoder(torch.cat([first, second]))
-        projections = self.projector(features)
-        z1, z2 = projections.chunk(2)
+        z1, z2 = self.projector(self.encoder(torch.cat([first, second]))).chunk(2)
         gather = self.trainer.world_size > 1
-        loss = nt_xent_loss(z1, z2, self.temperature, batch.tile_ids, batch.positive_ids, gather)
-        return loss, features, projections
+        return nt_xent_loss(z1, z2, self.temperature, batch.tile_ids, batch.positive_ids, gather)
 
     def optimiser(self) -> torch.optim.Optimizer:
         """LARS."""

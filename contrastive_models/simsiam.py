@@ -35,13 +35,11 @@ class SimSiam(ContrastiveModule):
         self.projector = simsiam_projector(feature_width(encoder), projection_width, projection_size)
         self.predictor = simsiam_predictor(projection_size)
 
-    def contrast(self, first: Tensor, second: Tensor, batch: PairBatch) -> tuple[Tensor, Tensor, Tensor]:
+    def contrast(self, first: Tensor, second: Tensor, batch: PairBatch) -> Tensor:
         """Symmetric negative cosine similarity; each view passes alone, so batch norm sees one view."""
-        features1, features2 = self.encoder(first), self.encoder(second)
-        z1, z2 = self.projector(features1), self.projector(features2)
+        z1, z2 = self.projector(self.encoder(first)), self.projector(self.encoder(second))
         p1, p2 = self.predictor(z1), self.predictor(z2)
-        loss = 0.5 * (negative_cosine_similarity(p1, z2.detach()) + negative_cosine_similarity(p2, z1.detach()))
-        return loss, torch.cat([features1, features2]), torch.cat([z1, z2])
+        return 0.5 * (negative_cosine_similarity(p1, z2.detach()) + negative_cosine_similarity(p2, z1.detach()))
 
     def optimiser(self) -> torch.optim.Optimizer:
         """SGD; the predictor keeps a constant rate."""

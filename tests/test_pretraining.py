@@ -112,7 +112,7 @@ def test_the_loss_falls_and_nothing_collapses(tmp_path):
     pretrain(config(tmp_path, epochs=8, pairs="regular"))
     metrics = pd.read_csv(next((tmp_path / "results").glob("*/*/metrics.csv")))
     assert metrics["loss"].iloc[-1] < 0.9 * metrics["loss"].iloc[0]
-    assert metrics["feature_std"].iloc[-1] > 0.5 / np.sqrt(128)
+    assert metrics["feature_std"].iloc[-1] > 0.5 / np.sqrt(96)
 
 
 def test_no_image_of_a_test_station_is_used_unless_asked(small_root):
@@ -163,10 +163,10 @@ def test_bf16_step_agrees_with_float32(tmp_path):
     write_small_archive(tmp_path, days=4)
     losses = []
     for precision in ("32-true", "bf16-mixed"):
-        pretrain(config(tmp_path, precision=precision, epochs=3, overwrite=True))
+        pretrain(config(tmp_path, precision=precision, epochs=2, learning_rate=1e-3, overwrite=True))
         losses.append(pd.read_csv(next((tmp_path / "results").glob("*/*/metrics.csv")))["loss"].to_numpy())
-    # measured: within 0.3 %; bfloat16 keeps 8 bits of every activation
-    np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
+    # a small rate keeps the weights together, so that this compares arithmetic and not two trajectories
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.01)
 
 
 def test_precision_is_passed_through_or_resolved():

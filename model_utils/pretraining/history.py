@@ -15,6 +15,10 @@ from pytorch_lightning.callbacks import Callback
 from contrastive_models.module import ContrastiveModule
 from model_utils import atomic
 
+Measure = Callable[[ContrastiveModule], dict[str, float]]
+
+LOGGED = ("loss", "learning_rate")
+
 
 class EpochHistory(Callback):
     """Collects the epoch's metrics, writes them as CSV, and prints a plain line where no bar is shown.
@@ -23,14 +27,13 @@ class EpochHistory(Callback):
 
     Args:
         path: The CSV file.
+        check: Measures the module after every epoch.
         probe: Scores the module, or None.
         probe_every: Epochs between probes; the last epoch is always probed.
     """
 
-    def __init__(
-        self, path: Path, probe: Callable[[ContrastiveModule], dict[str, float]] | None, probe_every: int
-    ) -> None:
-        self.path, self.probe, self.probe_every = path, probe, probe_every
+    def __init__(self, path: Path, check: Measure, probe: Measure | None, probe_every: int) -> None:
+        self.path, self.check, self.probe, self.probe_every = path, check, probe, probe_every
         self.rows: list[dict[str, float]] = []
         self._started = 0.0
 
@@ -44,7 +47,8 @@ class EpochHistory(Callback):
             return
         assert isinstance(pl_module, ContrastiveModule)
         epoch = trainer.current_epoch + 1
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name != "loss_step"}
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name in LOGGED}
+        metrics |= self.check(pl_module)
         if self.probe and (epoch % self.probe_every == 0 or epoch == trainer.max_epochs):
             metrics |= self.probe(pl_module)
         seconds = time.monotonic() - self._started

@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressB
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from contrastive_models.encoders import create_encoder
+from contrastive_models.encoders import create_encoder, feature_width
 from contrastive_models.module import ContrastiveModule, TrainingSettings
 from contrastive_models.simclr import SimCLR
 from contrastive_models.simsiam import SimSiam
@@ -28,6 +28,7 @@ from model_utils.errors import InputError
 from model_utils.figures.pretraining_curves import draw_pretraining_curves
 from model_utils.figures.saving import save_figure
 from model_utils.precision import resolve_precision
+from model_utils.pretraining.collapse_check import CollapseCheck
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.data import PairedTiles, band_statistics, regular_pairs, spatiotemporal_pairs
 from model_utils.pretraining.history import EpochHistory
@@ -68,7 +69,8 @@ def pretrain(config: PretrainConfig) -> None:
     say(pairs.summary)
     module = build_module(config, used, pairs.mean_batch(config.resolved_batch_size))
     _claim(config, identity, folder, weights)
-    history = EpochHistory(folder / "metrics.csv", _probe(config, used), config.probe_every)
+    check, probe = CollapseCheck(used, config.seed), _probe(config, used)
+    history = EpochHistory(folder / "metrics.csv", check, probe, config.probe_every)
     with quiet_lightning():
         trainer = _trainer(config, folder, history)
     checkpoint = folder / "checkpoints" / "last.ckpt"
@@ -94,7 +96,7 @@ def pretrain(config: PretrainConfig) -> None:
     with atomic.replacing(weights) as temporary:
         save_encoder(temporary, module.encoder, metadata)
     simulated = archive.metadata.simulated != "no"
-    figure = draw_pretraining_curves(history.frame(), config.resolved_projection_size, simulated)
+    figure = draw_pretraining_curves(history.frame(), feature_width(module.encoder), simulated)
     save_figure(figure, folder / "figures", "pretraining_curves")
     say(f"weights: {weights}")
     say(
