@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from model_utils.evaluation.statistics import evaluate
+from model_utils.regression.ceilings import ceilings
 from model_utils.regression.references import REFERENCES, inverse_distance, same_day_mean
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
@@ -143,3 +144,25 @@ def test_real_readings_flatter_a_guess_without_images() -> None:
     assert mean["spatial_r"] == pytest.approx(-1, abs=0.1)
     assert inverse["nrmse"] < mean["nrmse"]
     assert inverse["spatial_r"] > 0.2
+
+
+def test_ceilings_recover_a_world_made_of_their_columns() -> None:
+    random = np.random.default_rng(0)
+    site, day = (axis.ravel() for axis in np.meshgrid(np.arange(20), np.arange(60)))
+    land_use, depth = random.normal(0, 0.2, 20)[site], np.exp(random.normal(0, 0.5, 60))[day]
+    rows = pd.DataFrame(
+        {
+            "site_id": [f"s{number}" for number in site],
+            "local_date": pd.Timestamp("2018-01-01") + pd.to_timedelta(day * 6, unit="D"),
+            "true_land_use_increment": land_use,
+            "true_optical_depth": depth,
+            "pm25": np.exp(4 + land_use + 0.7 * np.log(depth) + 0.3 * np.cos(2 * np.pi * (day * 6 + 1) / 365.25)),
+        }
+    )
+    train, test = rows[site < 10], rows[site >= 10]
+    named = {ceiling.name: ceiling.predict(train, test.drop(columns="pm25")) for ceiling in ceilings(rows)}
+    assert set(named) == {"ceiling_true_land_use", "ceiling_true_optical_depth", "ceiling_true_both"}
+    np.testing.assert_allclose(named["ceiling_true_both"], test["pm25"], rtol=1e-6)
+    assert np.ptp(named["ceiling_true_land_use"][test["site_id"] == "s10"]) < 1e-9
+    real = rows.drop(columns=["true_land_use_increment"])
+    assert [ceiling.name for ceiling in ceilings(real)] == ["ceiling_true_optical_depth"]

@@ -131,7 +131,7 @@ class PretrainConfig:
         "demo": {
             "encoder": "resnet18",
             "crop_size": 64,
-            "epochs": 10,
+            "epochs": 3,
             "batch_size": 128,
             "projection_width": 512,
             "probe_every": 1,
