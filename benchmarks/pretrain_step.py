@@ -26,7 +26,7 @@ from contrastive_models.module import PairBatch, TrainingSettings
 from contrastive_models.optimisation import lars, parameter_groups
 from contrastive_models.simclr import SimCLR
 from contrastive_models.views import ViewSettings, random_views
-from model_utils.precision import resolve_precision
+from model_utils.hardware import resolve_precision
 
 Step = Callable[[], None]
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import timm
 import torch
-from timm.models import get_pretrained_cfg
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.models import adapt_input_conv, get_pretrained_cfg
 from torch import Tensor, nn
 
 
-def create_encoder(
-    name: str, bands: int, image_size: int, pretrained: bool = False, file: Path | None = None
-) -> nn.Module:
+def has_fixed_size(name: str) -> bool:
+    """True for models that take inputs of one size only, such as plain vision transformers."""
+    configuration = get_pretrained_cfg(name)
+    return bool(configuration is not None and configuration.fixed_input_size)
+
+
+def create_encoder(name: str, bands: int, image_size: int, pretrained: bool = False) -> nn.Module:
     """Creates an encoder without a classification head.
 
     Args:
         name: Any timm model name.
         bands: Number of input bands; pretrained three-band weights are adapted by timm.
         image_size: Side of its inputs, pixels; used only by models that are built for one size.
-        pretrained: Load the weights timm knows for this name (ImageNet), from `file` or the hub.
-        file: A local weights file in place of the hub.
+        pretrained: Load the weights timm knows for this name (ImageNet) from its hub.
 
     Returns:
         A module from n x bands x H x W to n x feature_width(module).
@@ -31,14 +37,44 @@ def create_encoder(
     if not timm.is_model(name):
         close = ", ".join(timm.list_models(f"*{name[:6]}*")[:5]) or "resnet50"
         raise ValueError(f"encoder {name!r}: timm has no such model, expected one like {close}")
-    settings: dict[str, object] = {}
-    configuration = get_pretrained_cfg(name)
-    if configuration is not None and configuration.fixed_input_size:
-        settings["img_size"] = image_size
-    if file is not None:
-        settings["pretrained_cfg_overlay"] = {"file": str(file), "hf_hub_id": None, "url": ""}
-    encoder: nn.Module = timm.create_model(name, pretrained=pretrained, in_chans=bands, num_classes=0, **settings)
+    settings = {"img_size": image_size} if has_fixed_size(name) else {}
+    try:
+        encoder: nn.Module = timm.create_model(name, pretrained=pretrained, in_chans=bands, num_classes=0, **settings)
+    except AssertionError as error:  # an input size that the model cannot be built for
+        raise ValueError(f"encoder {name!r} of {image_size} px: {error}") from None
     return encoder
+
+
+def load_weights_file(encoder: nn.Module, path: Path) -> None:
+    """Loads a local file of ImageNet weights, its classifier left out and its first layer adapted to the bands.
+
+    Args:
+        encoder: From `create_encoder`.
+        path: safetensors, or a PyTorch state dict (read with `weights_only=True`, so that it cannot run code).
+
+    Raises:
+        ValueError: The file is neither, or does not hold every tensor of the encoder.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path}: not a weights file ({' '.join(str(error).split())[:120]})") from None
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise ValueError(f"{path}: found no state dict, expected tensors by name")
+    described = encoder.pretrained_cfg
+    first = described.get("first_conv")  # type: ignore[union-attr, operator]
+    if isinstance(first, str) and f"{first}.weight" in state:
+        bands = encoder.state_dict()[f"{first}.weight"].shape[1]
+        state[f"{first}.weight"] = adapt_input_conv(bands, state[f"{first}.weight"])
+    try:
+        missing, _ = encoder.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: other shapes than the encoder's ({' '.join(str(error).split())[:120]})") from None
+    if missing:
+        raise ValueError(f"{path}: {len(missing)} tensors of the encoder are not in it, such as {missing[0]}")
 
 
 def feature_width(encoder: nn.Module) -> int:

@@ -95,7 +95,7 @@ class ContrastiveModule(pl.LightningModule):
         count = len(batch.tiles)
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.log("loss", loss.detach(), on_step=False, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=count)
-        self.log("learning_rate", rate, on_step=False, on_epoch=True, batch_size=count)
+        self.log("learning_rate", rate, on_step=False, on_epoch=True, sync_dist=True, batch_size=count)
         return loss
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> None:

@@ -24,7 +24,8 @@ class EncoderMetadata:
     """What a weights file says of itself.
 
     Attributes:
-        encoder: timm model name; `timm.create_model(encoder, in_chans=len(bands), num_classes=0)` takes the tensors.
+        encoder: timm model name; `timm.create_model(encoder, in_chans=len(bands), num_classes=0)` takes the tensors
+            (with `img_size=image_size` for models of one input size).
         bands: Names of the input bands in order.
         mean: Mean of each band in 0..1 that inputs are normalised with.
         std: Standard deviation of each band in 0..1.
@@ -36,7 +37,7 @@ class EncoderMetadata:
         archive_sha256: Content hash of the tiles' archive.
         package_version: Version of this software.
         seed: Seed of the run.
-        seen_sites: Sites with measurements whose images it was trained on.
+        seen_sites: Sites whose images it was trained on.
     """
 
     encoder: str

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import write_small_archive
+from safetensors.torch import save_file
 
 from contrastive_models.encoders import create_encoder
 from contrastive_models.weights import EncoderMetadata, save_encoder
@@ -113,6 +114,21 @@ def imagenet_file_broken(root: Path) -> str:
     return SUPERVISE.replace("SimCLR_regular", "transfer_learning") + f" --imagenet-weights {root}/broken.safetensors"
 
 
+def imagenet_file_of_another_model(root: Path) -> str:
+    write_small_archive(root)
+    save_file(create_encoder("test_convnext", 3, 32).state_dict(), root / "other.safetensors")
+    return SUPERVISE.replace("SimCLR_regular", "transfer_learning") + f" --imagenet-weights {root}/other.safetensors"
+
+
+def flags_lightning_refuses(root: Path) -> str:
+    write_small_archive(root)
+    return PRETRAIN + " --devices nonsense"
+
+
+def spawned_processes(root: Path) -> str:
+    return PRETRAIN + " --strategy ddp_spawn"
+
+
 def unknown_flag(root: Path) -> str:
     return PRETRAIN + " --learning-speed 3"
 
@@ -132,7 +148,10 @@ CASES = {
     no_tile_left_to_pretrain: ("hold-out list of Delhi", "no tile"),
     anomaly_of_two_stations: ("--target anomaly", "found 2", "at least 3"),
     imagenet_file_missing: ("none.safetensors", "not found"),
-    imagenet_file_broken: ("broken.safetensors",),
+    imagenet_file_broken: ("broken.safetensors", "not a weights file"),
+    imagenet_file_of_another_model: ("other.safetensors", "tensors of the encoder are not in it"),
+    flags_lightning_refuses: ("--devices", "nonsense"),
+    spawned_processes: ("--strategy", "ddp_spawn"),
     unknown_flag: ("learning_speed",),
     impossible_share: ("crop_scale_min", "2"),
 }

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from contrastive_models.collapse import effective_rank, feature_std
 from contrastive_models.embedding import embed
-from contrastive_models.encoders import create_encoder, feature_width, normalise
+from contrastive_models.encoders import create_encoder, feature_width, load_weights_file, normalise
 from contrastive_models.heads import simclr_projector, simsiam_predictor, simsiam_projector
+from contrastive_models.losses import nt_xent_loss
+from contrastive_models.module import PairBatch, TrainingSettings
 from contrastive_models.optimisation import lars, parameter_groups, sgd, warmup_cosine, with_warmup_cosine
+from contrastive_models.simclr import SimCLR
+from contrastive_models.simsiam import SimSiam
+from contrastive_models.views import ViewSettings
 from contrastive_models.weights import EncoderMetadata, WeightsError, read_encoder, save_encoder, weights_hash
 
 METADATA = EncoderMetadata(
@@ -129,6 +137,102 @@ def test_simsiam_predictor_keeps_its_rate_and_its_decay():
     assert [group["weight_decay"] for group in optimiser.param_groups] == [0.01, 0.0, 0.01, 0.0]
 
 
+def module_settings() -> TrainingSettings:
+    return TrainingSettings(
+        views=ViewSettings(16),
+        mean=(0.5,) * 3,
+        std=(0.2,) * 3,
+        learning_rate=0.1,
+        weight_decay=0.0,
+        warmup_share=0.0,
+        seed=0,
+    )
+
+
+def pair_batch() -> PairBatch:
+    generator = torch.Generator().manual_seed(0)
+    tiles, positives = torch.randint(0, 256, (2, 8, 20, 20, 3), generator=generator).to(torch.uint8)
+    return PairBatch(tiles, positives, torch.arange(8), torch.tensor([1, 0, 3, 2, 5, 4, 7, 6]))
+
+
+def test_simclr_gives_the_loss_the_tiles_ids(monkeypatch):
+    module = SimCLR(create_encoder("test_resnet", 3, 16), module_settings(), 0.1, 16, 8)
+    monkeypatch.setattr(type(module), "trainer", SimpleNamespace(world_size=1))
+    first, second = torch.randn(2, 8, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    batch = pair_batch()
+    masked = module.contrast(first, second, batch)
+    unmasked = module.contrast(first, second, batch._replace(positive_ids=batch.tile_ids))
+    z1, z2 = module.projector(module.encoder(torch.cat([first, second]))).chunk(2)
+    torch.testing.assert_close(masked, nt_xent_loss(z1, z2, 0.1, batch.tile_ids, batch.positive_ids))
+    assert masked.item() < unmasked.item()
+
+
+def test_simsiam_stops_the_gradient_of_the_target():
+    module = SimSiam(create_encoder("test_resnet", 3, 16), module_settings(), 16, 16)
+    first, second = torch.randn(2, 8, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    module.contrast(first, second, pair_batch()).backward()
+    found = module.projector[0].weight.grad.clone()
+    module.zero_grad()
+    z1, z2 = (module.projector(module.encoder(view)) for view in (first, second))
+    p1, p2 = module.predictor(z1), module.predictor(z2)
+    with torch.no_grad():
+        t1, t2 = z1.clone(), z2.clone()
+    similarity = nn.functional.cosine_similarity
+    (-0.5 * (similarity(p1, t2) + similarity(p2, t1)).mean()).backward()
+    torch.testing.assert_close(found, module.projector[0].weight.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_the_second_view_shows_the_positive(monkeypatch):
+    """A flat tile and a flat positive stay flat in every view, so each view tells whose it is."""
+    seen = {}
+
+    class Spy(SimCLR):
+        trainer = SimpleNamespace(optimizers=[SimpleNamespace(param_groups=[{"lr": 1.0}])])
+        global_step, global_rank = 0, 0
+
+        def contrast(self, first, second, batch):
+            seen["views"] = first, second
+            return torch.zeros((), requires_grad=True)
+
+        def log(self, *arguments, **keywords):
+            pass
+
+    tiles, positives = torch.full((2, 4, 20, 20, 3), 50, dtype=torch.uint8)
+    positives = positives + 100
+    module = Spy(create_encoder("test_resnet", 3, 16), module_settings(), 0.1, 16, 8)
+    module.training_step(PairBatch(tiles, positives, torch.arange(4), torch.arange(4)), 0)
+    for view, grey in zip(seen["views"], (50, 150), strict=True):
+        torch.testing.assert_close(view, torch.full_like(view, (grey / 255 - 0.5) / 0.2), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("bands", [3, 4])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_local_imagenet_weights_are_read_whole_or_refused(tmp_path, bands, suffix):
+    donor = timm.create_model("test_resnet", num_classes=10)
+    path = tmp_path / f"donor{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)(donor.state_dict(), path)
+    encoder = create_encoder("test_resnet", bands, 32)
+    load_weights_file(encoder, path)
+    expected = {name: tensor for name, tensor in donor.state_dict().items() if not name.startswith("fc.")}
+    assert set(encoder.state_dict()) == set(expected)
+    for name, tensor in encoder.state_dict().items():
+        if bands == 3 or name != "conv1.0.weight":
+            torch.testing.assert_close(tensor, expected[name])
+    with pytest.raises(ValueError, match=r"are not in it|other shapes"):
+        load_weights_file(create_encoder("test_convnext", bands, 32), path)
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path):
+    class Gadget:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"x": Gadget()}, tmp_path / "evil.pth")
+    with pytest.raises(ValueError, match="not a weights file"):
+        load_weights_file(create_encoder("test_resnet", 3, 32), tmp_path / "evil.pth")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_weights_load_into_plain_timm(tmp_path):
     encoder = create_encoder("test_resnet", 4, 32).eval()
     save_encoder(tmp_path / "w.safetensors", encoder, METADATA)
@@ -152,8 +256,6 @@ def test_broken_weights_are_refused(tmp_path, content):
 
 
 def test_weights_of_others_are_refused(tmp_path):
-    from safetensors.torch import save_file
-
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(WeightsError, match="metadata"):
         read_encoder(tmp_path / "other.safetensors")

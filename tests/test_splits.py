@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_utils.cities import load_city
+from model_utils.cities import Station, load_city
 from model_utils.errors import InputError
 from model_utils.project import SHIPPED_ROOT
 from model_utils.sampling.splits import (
@@ -61,6 +63,28 @@ def test_a_station_named_as_training_is_not_held_out_for_being_near():
         {"site_id": ["x"], "site_name": [train.name], "latitude": [test.latitude], "longitude": [test.longitude]}
     )
     assert held_out_sites(site, city) == []
+
+
+def test_names_in_any_script_are_told_apart():
+    stations = tuple(
+        Station(name, 39.9, 116.0 + 0.1 * number, split)
+        for number, (name, split) in enumerate(
+            [("东四", "train"), ("天坛", "test"), ("定陵", "train"), ("万寿西宫", "test")]
+        )
+    )
+    city = replace(load_city("Beijing", SHIPPED_ROOT), stations=stations)
+    sites = pd.DataFrame(
+        {
+            "site_id": ["定陵", "天坛", "万寿西宫", "cell"],
+            "site_name": ["定陵", "天坛", "", ""],
+            "latitude": 0.0,
+            "longitude": 0.0,
+        }
+    )
+    for listed in (stations, stations[::-1]):
+        assert held_out_sites(sites, replace(city, stations=listed)) == sorted(["天坛", "万寿西宫"])
+    with pytest.raises(InputError, match="other side"):
+        held_out_sites(sites, replace(city, stations=(*stations, Station("东-四", 1.0, 1.0, "test"))))
 
 
 def test_overlapping_tiles_are_those_whose_squares_meet():

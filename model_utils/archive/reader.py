@@ -67,13 +67,17 @@ class TileArchive:
         """A selection by positions or by a boolean mask; no image is read."""
         if np.asarray(indices).dtype == bool and len(indices) != len(self):
             raise ValueError(f"mask has {len(indices)} entries for {len(self)} rows")
-        return TileArchive(self.folder, self.metadata, self.rows[indices])
+        selection = TileArchive(self.folder, self.metadata, self.rows[indices])
+        if "samples" in self.__dict__:  # read already
+            selection.__dict__["samples"] = self.samples.iloc[_positions(indices)].reset_index(drop=True)
+        return selection
 
     def __getstate__(self) -> dict[str, object]:
         return {"folder": self.folder, "metadata": self.metadata, "rows": self.rows}
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state)
+
+def _positions(indices: NDArray[np.integer] | NDArray[np.bool_]) -> NDArray[np.integer]:
+    return np.flatnonzero(indices) if np.asarray(indices).dtype == bool else np.asarray(indices)
 
 
 def open_archive(folder: Path) -> TileArchive:

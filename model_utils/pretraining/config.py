@@ -10,6 +10,8 @@ from typing import Any, ClassVar, Literal
 
 from model_utils.project import SHIPPED_ROOT
 
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+
 
 @dataclass(frozen=True)
 class PretrainConfig:
@@ -39,7 +41,7 @@ class PretrainConfig:
         transductive: Also use images of test stations, as the paper did; the statistics will say so.
         seed: Keys every random draw.
         workers: Processes that read tiles; 0 reads in the training process.
-        precision: auto (bf16 where the processor has it), or a Lightning precision such as 32-true.
+        precision: auto (bf16 where the processor has it), 32-true, bf16-mixed or 16-mixed.
         accelerator: Passed to the Lightning Trainer.
         devices: Passed to the Lightning Trainer.
         strategy: Passed to the Lightning Trainer.
@@ -109,6 +111,18 @@ class PretrainConfig:
         return self.projection_size or (128 if self.method == "SimCLR" else self.projection_width)
 
     def __post_init__(self) -> None:
+        if self.crop_size < 8:
+            raise ValueError(f"--crop_size: found {self.crop_size}, expected at least 8")
+        if self.projection_width < 4:
+            raise ValueError(f"--projection_width: found {self.projection_width}, expected at least 4")
+        if not 0 <= self.warmup_share < 1:
+            raise ValueError(f"--warmup_share: found {self.warmup_share}, expected a share in [0, 1)")
+        if self.weight_decay is not None and self.weight_decay < 0:
+            raise ValueError(f"--weight_decay: found {self.weight_decay}, expected 0 or more")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"--precision: found {self.precision!r}, expected one of {', '.join(PRECISIONS)}")
+        if "spawn" in self.strategy or "fork" in self.strategy:
+            raise ValueError(f"--strategy: found {self.strategy!r}, expected ddp or another that starts anew")
         for name in ("crop_size", "epochs", "min_tiles", "projection_width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name}: found {getattr(self, name)}, expected at least 1")
@@ -118,8 +132,8 @@ class PretrainConfig:
         if self.learning_rate is not None and not self.learning_rate > 0:
             raise ValueError(f"--learning_rate: found {self.learning_rate}, expected a positive number")
         for name in ("batch_size", "projection_size"):
-            if getattr(self, name) is not None and getattr(self, name) < 2:
-                raise ValueError(f"--{name}: found {getattr(self, name)}, expected at least 2")
+            if getattr(self, name) is not None and getattr(self, name) < 4:
+                raise ValueError(f"--{name}: found {getattr(self, name)}, expected at least 4")
         for name in ("seed", "workers", "probe_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"--{name}: found {getattr(self, name)}, expected 0 or more")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from pytorch_lightning.callbacks import Callback
 
 from contrastive_models.module import ContrastiveModule
 from model_utils import atomic
+from model_utils.errors import InputError
 
 Measure = Callable[[ContrastiveModule], dict[str, float]]
 
@@ -48,6 +50,8 @@ class EpochHistory(Callback):
         assert isinstance(pl_module, ContrastiveModule)
         epoch = trainer.current_epoch + 1
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name in LOGGED}
+        if not math.isfinite(metrics["loss"]):
+            raise InputError(f"loss is {metrics['loss']} in epoch {epoch}: lower --learning-rate")
         metrics |= self.check(pl_module)
         if self.probe and (epoch % self.probe_every == 0 or epoch == trainer.max_epochs):
             metrics |= self.probe(pl_module)

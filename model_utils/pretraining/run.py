@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from contrastive_models.encoders import create_encoder, feature_width
+from contrastive_models.encoders import create_encoder, feature_width, has_fixed_size
 from contrastive_models.module import ContrastiveModule, TrainingSettings
 from contrastive_models.simclr import SimCLR
 from contrastive_models.simsiam import SimSiam
@@ -27,7 +28,7 @@ from model_utils.configuration import package_version, record, save_config
 from model_utils.errors import InputError
 from model_utils.figures.pretraining_curves import draw_pretraining_curves
 from model_utils.figures.saving import save_figure
-from model_utils.precision import resolve_precision
+from model_utils.hardware import has_cuda, resolve_precision
 from model_utils.pretraining.collapse_check import CollapseCheck
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.data import PairedTiles, band_statistics, regular_pairs, spatiotemporal_pairs
@@ -36,7 +37,7 @@ from model_utils.pretraining.probe import EmbeddingProbe
 from model_utils.project import archive_folder, results_folder, weights_path
 from model_utils.quiet import quiet_lightning
 from model_utils.sampling.clouds import clear_tiles
-from model_utils.sampling.splits import held_out_sites, overlapping_sites, station_table
+from model_utils.sampling.splits import held_out_sites, overlapping_sites
 
 VALIDATION_SHARE = 0.2
 IDENTITY = "experiment.json"
@@ -60,7 +61,10 @@ def pretrain(config: PretrainConfig) -> None:
 
     clear = archive.subset(clear_tiles(archive.samples, config.max_cloud_fraction))
     say(f"{len(archive)} tiles, {len(archive) - len(clear)} of them cloudy and left out")
-    used, seen = training_tiles(clear, city, config.transductive)
+    inductive = training_tiles(clear, city)
+    if config.transductive:
+        say("transductive: images of test stations are used all the same; their readings are not")
+    used = clear if config.transductive else inductive
     pairs = (
         regular_pairs(used)
         if config.pairs == "regular"
@@ -68,11 +72,11 @@ def pretrain(config: PretrainConfig) -> None:
     )
     say(pairs.summary)
     module = build_module(config, used, pairs.mean_batch(config.resolved_batch_size))
-    _claim(config, identity, folder, weights)
-    check, probe = CollapseCheck(used, config.seed), _probe(config, used)
+    check, probe = CollapseCheck(used, config.seed), _probe(config, inductive)
     history = EpochHistory(folder / "metrics.csv", check, probe, config.probe_every)
     with quiet_lightning():
         trainer = _trainer(config, folder, history)
+    _claim(config, identity, folder, weights)
     checkpoint = folder / "checkpoints" / "last.ckpt"
     _fit(trainer, module, pairs, config, checkpoint if config.resume and checkpoint.exists() else None)
     if not trainer.is_global_zero:
@@ -91,7 +95,7 @@ def pretrain(config: PretrainConfig) -> None:
         archive_sha256=archive.metadata.content_sha256,
         package_version=package_version(),
         seed=config.seed,
-        seen_sites=tuple(seen),
+        seen_sites=tuple(sorted(used.samples["site_id"].unique())),
     )
     with atomic.replacing(weights) as temporary:
         save_encoder(temporary, module.encoder, metadata)
@@ -105,37 +109,40 @@ def pretrain(config: PretrainConfig) -> None:
     )
 
 
-def training_tiles(archive: TileArchive, city: City, transductive: bool) -> tuple[TileArchive, list[str]]:
-    """Leaves out every tile that shows ground of a held-out station's tile, unless transductive.
+def training_tiles(archive: TileArchive, city: City) -> TileArchive:
+    """Leaves out every tile that shows ground of a held-out station's tile.
 
-    Returns:
-        The tiles to train on, and the stations among them.
+    A held-out station need not have a reading yet: the list is matched against all sites.
+
+    Raises:
+        InputError: Nothing is left.
     """
     samples = archive.samples
-    stations = station_table(samples)
-    if transductive:
-        say("transductive: images of test stations are used, their readings are not")
-        return archive, stations["site_id"].tolist()
     sites = samples.drop_duplicates("site_id")
-    held_out = held_out_sites(sites[sites["site_id"].isin(stations["site_id"])], city)
+    held_out = held_out_sites(sites, city)
     metres = archive.metadata.tile_size * archive.metadata.ground_sample_distance_m
     excluded = overlapping_sites(sites, held_out, metres)
     keep = ~samples["site_id"].isin(excluded).to_numpy()
     say(
-        f"inductive: {len(held_out)} test stations and {len(excluded) - len(held_out)} other sites whose tiles "
-        f"overlap theirs are left out ({int((~keep).sum())} of {len(archive)} tiles)"
+        f"inductive: {len(held_out)} sites on the hold-out list and {len(excluded) - len(held_out)} others whose "
+        f"tiles overlap theirs are left out ({int((~keep).sum())} of {len(archive)} tiles)"
     )
     if not keep.any():
         raise InputError(f"{archive.folder}: the hold-out list of {city.name} leaves no tile to train on")
-    return archive.subset(keep), sorted(set(stations["site_id"]) - set(excluded))
+    return archive.subset(keep)
 
 
 def build_module(config: PretrainConfig, archive: TileArchive, batch: float) -> ContrastiveModule:
     """Encoder, heads and settings of an experiment whose batches have `batch` tiles on average.
 
     Raises:
-        InputError: timm does not know the encoder.
+        InputError: timm does not know the encoder, or it is built for one size and the views have another.
     """
+    if has_fixed_size(config.encoder) and config.crop_size != archive.metadata.tile_size:
+        raise InputError(
+            f"--crop_size: found {config.crop_size}, but {config.encoder} takes one size only, so that views must be "
+            f"as large as the tiles: {archive.metadata.tile_size}"
+        )
     torch.manual_seed(config.seed)
     try:
         encoder = create_encoder(config.encoder, len(archive.metadata.bands), config.crop_size)
@@ -176,18 +183,26 @@ def _stands(config: PretrainConfig, identity: str, folder: Path, weights: Path) 
         raise InputError(f"{folder}: holds a run with other settings or another archive; --overwrite replaces it")
     if weights.exists() and not described.exists():
         raise InputError(f"{weights}: weights of an unknown run are there; --overwrite replaces them")
+    unfinished = described.exists() and not weights.exists()
+    if unfinished and not config.resume and _first_process():  # the others start while the first one runs
+        raise InputError(f"{folder}: holds an unfinished run; --resume goes on with it, --overwrite starts again")
     return weights.exists()
 
 
 def _claim(config: PretrainConfig, identity: str, folder: Path, weights: Path) -> None:
-    """Prepares the run folder; without --resume, what an unfinished or replaced run left is removed."""
-    if getattr(rank_zero_only, "rank", 0) != 0:
+    """Prepares the run folder; without --resume, what a replaced run left is removed."""
+    if not _first_process():
         return
     if not config.resume and folder.exists():
         shutil.rmtree(folder)
+    if not config.resume:
         weights.unlink(missing_ok=True)
     save_config(folder / "config.yaml", config)
     atomic.write_text(folder / IDENTITY, identity)
+
+
+def _first_process() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def _probe(config: PretrainConfig, archive: TileArchive) -> EmbeddingProbe | None:
@@ -212,22 +227,28 @@ def _trainer(config: PretrainConfig, folder: Path, history: EpochHistory) -> pl.
     if sys.stdout.isatty():
         callbacks.append(RichProgressBar())
     tensorboard = find_spec("tensorboard") is not None
-    return pl.Trainer(
-        max_epochs=config.epochs,
-        accelerator=config.accelerator,
-        devices=config.devices,
-        strategy=config.strategy,
-        precision=resolve_precision(config.precision, config.accelerator),  # type: ignore[arg-type]
-        callbacks=callbacks,
-        logger=TensorBoardLogger(folder, name="tensorboard", version="") if tensorboard else False,
-        sync_batchnorm=torch.cuda.is_available(),
-        use_distributed_sampler=False,
-        deterministic="warn" if torch.cuda.is_available() else True,
-        enable_progress_bar=sys.stdout.isatty(),
-        enable_model_summary=False,
-        log_every_n_steps=1,
-        num_sanity_val_steps=0,
-    )
+    try:
+        return pl.Trainer(
+            max_epochs=config.epochs,
+            accelerator=config.accelerator,
+            devices=config.devices,
+            strategy=config.strategy,
+            precision=resolve_precision(config.precision, config.accelerator),  # type: ignore[arg-type]
+            callbacks=callbacks,
+            logger=TensorBoardLogger(folder, name="tensorboard", version="") if tensorboard else False,
+            sync_batchnorm=has_cuda(config.accelerator),
+            use_distributed_sampler=False,
+            deterministic="warn" if has_cuda(config.accelerator) else True,
+            enable_progress_bar=sys.stdout.isatty(),
+            enable_model_summary=False,
+            log_every_n_steps=1,
+            num_sanity_val_steps=0,
+        )
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"--accelerator {config.accelerator} --devices {config.devices} --strategy {config.strategy}: "
+            f"{' '.join(str(error).split())[:300]}"
+        ) from None
 
 
 def _fit(
@@ -237,10 +258,16 @@ def _fit(
     config: PretrainConfig,
     checkpoint: Path | None,
 ) -> None:
-    if checkpoint:
-        say(f"resuming from {checkpoint}")
     loader = pairs.loader(
         config.resolved_batch_size, config.seed, config.workers, trainer.global_rank, trainer.world_size
     )
+    if checkpoint:
+        say(f"resuming from {checkpoint}")
+        # loader workers fetch ahead before Lightning tells the sampler the epoch
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        loader.sampler.set_epoch(saved["epoch"] + 1)  # type: ignore[attr-defined]
     with quiet_lightning():
-        trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
+        try:
+            trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:  # Lightning's way out of Ctrl-C
+            raise KeyboardInterrupt from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from model_utils.project import SHIPPED_ROOT
 
@@ -18,6 +18,8 @@ Start = Literal[
     "transfer_learning",
 ]
 
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+
 
 @dataclass(frozen=True)
 class SuperviseConfig:
@@ -26,11 +28,11 @@ class SuperviseConfig:
     Args:
         city: Name of the city; its archive is data/<city> under the root.
         start: Where the encoder comes from; a pre-trained one is looked up in data/weights, transfer_learning is
-            ImageNet.
-        weights: A weights file of pm25 pretrain to use for a pre-trained start in place of the one looked up.
+            ImageNet. By default what --weights says.
+        weights: A weights file of pm25 pretrain to use in place of the one looked up.
         imagenet_weights: A local file for transfer_learning in place of timm's download.
         preset: paper (Jiang et al. 2022), demo (minutes on 2 cores) or smoke (seconds, no science).
-        encoder: Any timm model name.
+        encoder: Any timm model name; with --weights and no --start what the file says.
         finetune: Train the encoder too; by default it is frozen, as in the paper.
         target: absolute (the reading) or anomaly (the reading minus the same-day mean of the training stations).
         stations: Use a random subset of this many training stations; by default all.
@@ -48,14 +50,14 @@ class SuperviseConfig:
             stopping looks at.
         bootstrap_draws: Resamplings behind each interval.
         seed: Keys every random draw.
-        precision: With --finetune, auto or a Lightning precision.
-        accelerator: Passed to the Lightning Trainer.
+        precision: With --finetune: auto, 32-true, bf16-mixed or 16-mixed.
+        accelerator: Lightning's name of the device: auto, cpu, gpu.
         overwrite: Replace the results of an earlier experiment of this name.
         root: Folder that holds data/ and results/.
     """
 
     city: str
-    start: Start
+    start: Start | None = None
     weights: Path | None = None
     imagenet_weights: Path | None = None
     preset: Literal["paper", "demo", "smoke"] = "paper"
@@ -100,6 +102,14 @@ class SuperviseConfig:
             raise ValueError(f"--dropout: found {self.dropout}, expected a share in [0, 1)")
         if self.seed < 0 or self.draw < 0:
             raise ValueError("--seed, --draw: expected 0 or more")
+        if self.start is None and self.weights is None:
+            raise ValueError(f"--start: is missing, expected --weights or one of {', '.join(get_args(Start))}")
+        if self.weight_decay < 0:
+            raise ValueError(f"--weight_decay: found {self.weight_decay}, expected 0 or more")
+        if self.finetune and self.batch_size < 2:
+            raise ValueError(f"--batch_size: found {self.batch_size}, expected at least 2 with --finetune")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"--precision: found {self.precision!r}, expected one of {', '.join(PRECISIONS)}")
         if self.weights is not None and self.start in ("randomly_initialized", "transfer_learning"):
             raise ValueError(f"--weights: found with --start {self.start}, expected with a pre-trained start")
         if self.imagenet_weights is not None and self.start != "transfer_learning":
@@ -107,10 +117,11 @@ class SuperviseConfig:
 
     @property
     def experiment(self) -> str:
-        """Name of the results folder; every setting that makes another experiment is part of it."""
+        """Name of the results folder: start, encoder, and the settings that a sweep varies."""
         parts = [f"supervised_{self.start}_{self.encoder}"]
         parts += ["finetuned"] if self.finetune else []
         parts += ["anomaly"] if self.target == "anomaly" else []
         parts += [f"stations{self.stations}_draw{self.draw}"] if self.stations else []
-        parts += [f"folds{self.folds}"] if self.folds else []
+        parts += [f"folds{self.folds}"] if self.folds is not None else []
+        parts += [f"seed{self.seed}"] if self.seed else []
         return "_".join(parts)

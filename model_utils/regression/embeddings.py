@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -13,30 +14,40 @@ from rich.progress import Progress
 from contrastive_models.embedding import embed
 from model_utils import atomic
 from model_utils.archive.reader import TileArchive
+from model_utils.hardware import has_cuda
 from model_utils.regression.starts import StartingEncoder
 
 
-def cached_embeddings(archive: TileArchive, start: StartingEncoder) -> NDArray[np.float32]:
+def cached_embeddings(archive: TileArchive, start: StartingEncoder, accelerator: str) -> NDArray[np.float32]:
     """Features of all tiles of a selection, from the cache where the same were computed before.
 
-    The cache lies in `embeddings/` beside the archive, keyed by the archive's and the weights' hashes, the
-    normalisation and the rows, so that a changed input can never meet an old feature.
+    The cache lies in `embeddings/` beside the archive, keyed by the archive's and the weights' hashes, the model (two
+    models can have the same tensors and differ in padding), the normalisation and the rows, so that a changed input
+    can never meet an old feature.
 
     Args:
         archive: The selection.
         start: The encoder and how to feed it.
+        accelerator: Lightning's name of the device.
 
     Returns:
         n x d, float32.
     """
     rows = hashlib.sha256(archive.rows.tobytes()).hexdigest()
-    parts = (archive.metadata.content_sha256, start.sha256, repr((start.mean, start.std)), rows)
+    parts = (
+        archive.metadata.content_sha256,
+        start.name,
+        version("timm"),
+        start.sha256,
+        repr((start.mean, start.std)),
+        rows,
+    )
     key = hashlib.sha256("|".join(parts).encode()).hexdigest()[:24]
     path = archive.folder / "embeddings" / f"{key}.npy"
     if path.is_file():
         features: NDArray[np.float32] = np.load(path, allow_pickle=False)
         return features
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if has_cuda(accelerator) else "cpu")
     start.encoder.to(device)
     with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
         task = progress.add_task("embedding tiles", total=len(archive))

@@ -20,7 +20,7 @@ from contrastive_models.embedding import embed
 from contrastive_models.encoders import normalise
 from contrastive_models.views import ViewSettings, random_views
 from model_utils.archive.reader import TileArchive
-from model_utils.precision import resolve_precision
+from model_utils.hardware import resolve_precision
 from model_utils.quiet import quiet_lightning
 from model_utils.regression.config import SuperviseConfig
 from model_utils.regression.head import FittedHead, RegressionHead
@@ -149,7 +149,10 @@ def finetune(
             num_sanity_val_steps=0,
             log_every_n_steps=1,
         )
-        trainer.fit(module, loaders[0], loaders[1])
+        try:
+            trainer.fit(module, loaders[0], loaders[1])
+        except SystemExit:  # Lightning's way out of Ctrl-C
+            raise KeyboardInterrupt from None
     module.load_state_dict(module.best_state)
     module.cpu().eval()
     history = pd.DataFrame(module.history, columns=["epoch", "train_loss", "validation_loss"])

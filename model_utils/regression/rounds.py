@@ -55,7 +55,7 @@ def make_rounds(samples: pd.DataFrame, city: City, config: SuperviseConfig) -> l
         InputError: No station is left to train on, or none to test on.
     """
     stations = station_table(samples)
-    if config.folds:
+    if config.folds is not None:
         folds = contiguous_folds(stations, config.folds)
         tests = [set(stations["site_id"][folds == fold]) for fold in range(config.folds)]
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -49,8 +48,15 @@ def held_out_sites(sites: pd.DataFrame, city: City) -> list[str]:
 
     Returns:
         Their site ids, sorted.
+
+    Raises:
+        InputError: A training and a test station of the list cannot be told apart by name.
     """
-    split_of_name = {_letters(station.name): station.split for station in city.stations}
+    split_of_name: dict[str, str] = {}
+    for station in city.stations:
+        if split_of_name.setdefault(_letters(station.name), station.split) != station.split:
+            raise InputError(f"{city.name}: {station.name!r} reads like a station on the other side of the hold-out")
+    split_of_name.pop("", None)
     listed = city.stations
     held = []
     columns = (sites[name].tolist() for name in ("site_id", "site_name", "latitude", "longitude"))
@@ -158,17 +164,18 @@ def validation_rows(samples: pd.DataFrame, share: float, seed: int) -> NDArray[n
     """
     sites = np.sort(samples["site_id"].unique())
     if len(sites) >= 5:
-        count = max(1, round(share * len(sites)))
+        count = min(max(1, round(share * len(sites))), len(sites) - 1)
         chosen = np.random.default_rng(seed).choice(sites, count, replace=False)
-        return samples["site_id"].isin(chosen).to_numpy()
+        return samples["site_id"].isin(chosen).to_numpy(copy=True)
     dates = np.sort(samples["local_date"].unique())
     if len(dates) < 2:
         raise InputError(
             f"training rows: found {len(sites)} stations on {len(dates)} date, expected 5 stations or 2 dates"
         )
-    last = dates[-max(1, round(share * len(dates))) :]
-    return samples["local_date"].isin(last).to_numpy()
+    last = dates[-min(max(1, round(share * len(dates))), len(dates) - 1) :]
+    return samples["local_date"].isin(last).to_numpy(copy=True)
 
 
 def _letters(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    """Letters and digits of any script, without case."""
+    return "".join(character for character in name.casefold() if character.isalnum())

@@ -1,4 +1,4 @@
-"""Which arithmetic a training run uses."""
+"""Which device and which arithmetic a run uses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import platform
 from pathlib import Path
 
 import torch
+
+
+def has_cuda(accelerator: str) -> bool:
+    """True where Lightning's accelerator name leads to a CUDA device."""
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
 def resolve_precision(setting: str, accelerator: str) -> str:
@@ -20,7 +25,7 @@ def resolve_precision(setting: str, accelerator: str) -> str:
     """
     if setting != "auto":
         return setting
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+    if has_cuda(accelerator):
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         native = accelerator in ("auto", "cpu") and _processor_has_bf16()
