@@ -10,7 +10,7 @@ demo: .venv/runtime.stamp
 	$(BIN)/pm25 demo
 
 test: .venv/development.stamp
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: .venv/development.stamp
 	$(BIN)/ruff format --check .

@@ -1,0 +1,35 @@
+"""The demo: the whole job, twice, and after an interruption."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from model_utils.demo import STARTS, DemoConfig, demo
+
+
+@pytest.mark.slow
+def test_the_demo_says_what_it_promises_and_reuses_what_stands(tmp_path, capsys):
+    demo(DemoConfig(preset="smoke", root=tmp_path))
+    first = capsys.readouterr().out
+    table = first[first.index("The city is SIMULATED") :]
+    for row in (*STARTS, "same_day_mean", "inverse_distance"):
+        assert f"\n{row} " in table
+    assert all(column in table for column in ("RMSE", "NRMSE", "spatial_r", "[95 %]", "temporal_r"))
+    assert first.rstrip().endswith("demo_summary.png")
+    assert (tmp_path / "figures" / "demo_summary.png").stat().st_size > 20_000
+
+    demo(DemoConfig(preset="smoke", root=tmp_path))
+    second = capsys.readouterr().out
+    assert "already simulated" in second
+    assert second.count("already trained") == 2
+    assert second[second.index("The city is SIMULATED") :] == table
+
+    # another version of the demo left other settings behind, and weights are missing: it repairs itself
+    run = tmp_path / "results" / "Delhi" / "pretrain_SimCLR_regular_test_resnet" / "experiment.json"
+    run.write_text(json.dumps({"config": "other"}))
+    next((tmp_path / "data" / "weights").glob("*spatiotemporal*")).unlink()
+    demo(DemoConfig(preset="smoke", root=tmp_path))
+    third = capsys.readouterr().out
+    assert third[third.index("The city is SIMULATED") :] == table
