@@ -7,6 +7,7 @@ import math
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from model_utils.figures.style import OBSERVED, PREDICTED, QUIET, label, mark_simulated, new_figure
 
@@ -24,6 +25,7 @@ def draw_pretraining_curves(metrics: pd.DataFrame, feature_width: int, simulated
     figure = new_figure(8.4, 5.4)
     loss, spread, rank, probe = figure.subplots(2, 2, sharex=True).flat
     _draw(loss, metrics, {"loss": ("", PREDICTED)})
+    loss.xaxis.set_major_locator(MaxNLocator(integer=True))  # shared by all panels
     label(loss, "Contrastive loss", "", "loss")
 
     _draw(spread, metrics, {"feature_std": ("", PREDICTED)})
