@@ -83,7 +83,7 @@ def our_step(encoder: str, views: ViewSettings, precision: str) -> Callable[[Ten
     def step(first: Tensor, second: Tensor) -> None:
         ids = torch.arange(len(first))
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
-            loss, _, _ = module.contrast(first, second, PairBatch(first, None, ids, ids))
+            loss = module.contrast(first, second, PairBatch(first, None, ids, ids))
         descend(loss, optimiser)
 
     return step

@@ -196,7 +196,7 @@ def test_switches_stand_alone_or_take_a_word(verb: str) -> None:
 @EACH_VERB
 def test_hyphen_and_underscore_are_the_same(verb: str) -> None:
     config_class = load(VERBS[verb].config)
-    plain = {"int": "5", "float": "0.5", "float | None": "0.5", "int | None": "5", "bool": "true"}
+    plain = {"int": "8", "float": "0.5", "float | None": "0.5", "int | None": "8", "bool": "true"}
     names = [item.name for item in fields(config_class) if "_" in item.name and item.type in plain]
     for name in names:
         value = plain[next(str(item.type) for item in fields(config_class) if item.name == name)]
