@@ -16,8 +16,9 @@ MOST_TILES = 512
 class CollapseCheck:
     """Measures spread and rank of the features of a fixed random sample of the training tiles.
 
-    The sample spans all times. Within a batch the numbers would depend on how batches are made: the tiles of one
-    timestamp share their haze and light, so a spatiotemporal batch spreads less than a regular one.
+    These are the encoder's features, which regression uses, not the projections that the loss sees and that Chen and
+    He 2021 measure: with neighbour pairs that share little, projections can be far less spread than features. The
+    sample spans all times, so that the numbers do not depend on how batches are made.
 
     Args:
         archive: The tiles of the run.
