@@ -1,0 +1,1 @@
+"""Station readings as the agency exported them, to labels with quality flags."""

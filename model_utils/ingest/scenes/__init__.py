@@ -1,0 +1,1 @@
+"""Satellite scenes as the provider delivered them, to tiles."""

@@ -1,0 +1,1 @@
+"""Weather from the readings, from tables or from reanalysis, checked for plausibility."""
