@@ -22,7 +22,8 @@ from model_utils.errors import InputError
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED: dict[str, list[str]] = {
     "simulate": ["--city", "Delhi"],
-    "prepare": ["--city", "Delhi", "--images", "chips.npy", "--table", "chips.csv", "--gsd", "3"],
+    "prepare": ["--city", "Delhi", "--scenes", "scenes", "--gsd", "3"],
+    "inspect": ["--city", "Delhi"],
     "pretrain": ["--city", "Delhi", "--method", "SimCLR", "--pairs", "regular"],
     "supervise": ["--city", "Delhi", "--start", "randomly_initialized"],
     "demo": [],

@@ -103,11 +103,16 @@ def anomalies(column: str) -> pd.Series:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_is_written_and_says_simulated_only_when_told(name: str, tmp_path: Path) -> None:
-    for simulated in (True, False):
+def test_every_figure_is_written_and_says_which_part_is_simulated(name: str, tmp_path: Path) -> None:
+    assert "simulated city" in texts(FIGURES[name]("all"))
+    said = texts(FIGURES[name]("haze"))
+    assert "simulated haze over a real surface; real readings" in said
+    assert "simulated city" not in said
+    assert "simulated: clouds, from $1 to $2" in texts(FIGURES[name]("clouds, from $1 to $2")).replace("\\", "")
+    for simulated in ("all", "no"):
         figure = FIGURES[name](simulated)
         paths = save_figure(figure, tmp_path / "figures", name)
-        assert ("simulated city" in texts(figure)) == simulated
+    assert "simulated" not in texts(figure)
     assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == [f"{name}.pdf", f"{name}.png"]
     png, pdf = (path.read_bytes() for path in paths)
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
@@ -136,7 +141,7 @@ def test_nothing_is_left_in_pyplot() -> None:
     from matplotlib import pyplot as plt
 
     for draw in FIGURES.values():
-        draw(False)
+        draw("no")
     assert plt.get_fignums() == []
 
 
@@ -145,6 +150,17 @@ def test_learning_curve_shows_both_losses_and_the_epoch_kept() -> None:
     assert list(kept.get_xdata()) == [1, 1]
     assert list(train.get_ydata()) == [1.0, 0.5, 0.3]
     assert list(validation.get_ydata()) == [1.1, 0.7, 0.8]
+
+
+def test_names_from_outside_are_drawn_as_they_are_or_by_their_id(tmp_path: Path) -> None:
+    rows = ROWS.assign(
+        site_name=ROWS["site_name"].replace({"Name_0": "five $_{ $", "Name_1": "\u4e07\u5bff\u897f\u5bab"})
+    )
+    figure = draw_station_means(rows, STATISTICS)
+    save_figure(figure, tmp_path, "means")  # a formula would not parse, a missing glyph would warn
+    assert r"five \$ { \$" in texts(figure)
+    assert "s1" in texts(figure).split("\n")
+    draw_time_series(rows.assign(site_name="\u4e07$_{$"))
 
 
 def test_density_counts_every_pair_once() -> None:

@@ -42,6 +42,7 @@ FIGURES = {
     "station_means",
     "time_series",
 }
+FLAGS = ("low", "saturated", "spike", "stuck")
 
 
 def config(root, **values) -> SuperviseConfig:
@@ -78,6 +79,11 @@ def test_writes_all_it_promises(small_root):
     assert statistics["n_stations_training"] == 24
     assert {"same_day_mean", "inverse_distance"} <= set(statistics["references"])
     assert not statistics["transductive"]
+    assert {key for key in statistics if key.startswith("quality_counts")} == {
+        "quality_counts",
+        "quality_counts_training",
+        "quality_counts_archive",
+    }
     assert {path.name for path in (folder / "figures").iterdir()} == {
         f"{name}.{kind}" for name in FIGURES for kind in ("png", "pdf")
     }
@@ -106,6 +112,29 @@ def test_writes_all_it_promises(small_root):
     saved = yaml.safe_load((folder / "config.yaml").read_text())
     assert saved["start"] == "randomly_initialized"
     assert run_experiment(experiment) == statistics  # kept, not run again
+
+
+@pytest.mark.parametrize("folds", [None, 3])
+def test_statistics_count_the_quality_flags(small_root, folds):
+    def flag(samples):
+        held = samples["site_id"].isin(held_out()).to_numpy()
+        labelled, row = samples["pm25"].notna().to_numpy(), np.arange(len(samples))
+        quality = np.where(held & (row % 2 == 0), "spike|low", np.where(row % 3 == 0, "stuck", ""))
+        set_aside = labelled & (row % 7 == 0)
+        return samples.assign(quality=np.where(set_aside, "saturated", quality), pm25=samples["pm25"].where(~set_aside))
+
+    rewrite(small_root, flag)
+    statistics = run_experiment(config(small_root, folds=folds))
+    samples = open_archive(small_root / "data" / "Delhi").samples
+    read = samples["pm25"].notna()
+    test = read & (samples["site_id"].isin(held_out()) | (folds is not None))
+    training = read & (~samples["site_id"].isin(held_out()) | (folds is not None))
+    masks = {"": test, "_training": training, "_archive": read | True}
+    for key, mask in masks.items():
+        carried = {name: int(samples.loc[mask, "quality"].str.contains(name).sum()) for name in FLAGS}
+        assert statistics[f"quality_counts{key}"] == {name: rows for name, rows in carried.items() if rows}
+    assert "saturated" in statistics["quality_counts_archive"]
+    assert "saturated" not in statistics["quality_counts"]
 
 
 def test_the_saved_head_gives_the_saved_predictions(small_root):

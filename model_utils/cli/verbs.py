@@ -16,6 +16,12 @@ PREPARE = Command(
     config="model_utils.ingest.config:PrepareConfig",
     function="model_utils.ingest.prepare:prepare",
 )
+INSPECT = Command(
+    verb="inspect",
+    summary="Shows what an archive holds: counts, stations, quality flags, a contact sheet, a calendar, a map.",
+    config="model_utils.inspection.config:InspectConfig",
+    function="model_utils.inspection.inspect:inspect",
+)
 PRETRAIN = Command(
     verb="pretrain",
     summary="Pre-trains an image encoder on a city's tiles with contrastive learning.",
@@ -28,10 +34,16 @@ SUPERVISE = Command(
     config="model_utils.regression.config:SuperviseConfig",
     function="model_utils.regression.supervise:supervise",
 )
+CONVERT_WEIGHTS = Command(
+    verb="convert-weights",
+    summary="Writes encoder weights of the 2022 code as safetensors.",
+    config="model_utils.regression.convert_config:ConvertWeightsConfig",
+    function="model_utils.regression.convert_weights:convert_weights",
+)
 DEMO = Command(
     verb="demo",
     summary="The whole job on a small simulated Delhi: simulate, pre-train, supervise, compare.",
     config="model_utils.demo:DemoConfig",
     function="model_utils.demo:demo",
 )
-VERBS = {command.verb: command for command in (SIMULATE, PREPARE, PRETRAIN, SUPERVISE, DEMO)}
+VERBS = {command.verb: command for command in (SIMULATE, PREPARE, INSPECT, PRETRAIN, SUPERVISE, CONVERT_WEIGHTS, DEMO)}

@@ -11,19 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from model_utils.figures.style import SMALL, mark_simulated, new_figure
+from model_utils.figures.style import QUIET, SMALL, mark_simulated, new_figure
 
 
-def draw_contact_sheet(
-    tiles: NDArray[np.uint8], titles: Sequence[str], columns: int, simulated: bool = False
-) -> Figure:
+def draw_contact_sheet(tiles: NDArray[np.uint8], titles: Sequence[str], columns: int, simulated: str = "no") -> Figure:
     """Draws tiles row by row, each under its title.
 
     Args:
         tiles: N x H x W x C; the first three bands are shown as red, green, blue, or the first alone in grey.
         titles: One short text a tile.
         columns: Tiles in a row.
-        simulated: Whether the tiles are simulated.
+        simulated: Which part of the tiles is simulated, as `archive.json` says it.
     """
     rows = math.ceil(len(tiles) / columns)
     figure = new_figure(1.5 * columns, 1.7 * rows + 0.2)
@@ -43,4 +41,6 @@ def draw_tile(axes: Axes, tile: NDArray[np.uint8], title: str) -> None:
         picture = {"X": tile[..., 0], "cmap": "gray", "vmin": 0, "vmax": 255}
     axes.imshow(**picture)
     axes.set_title(title, fontsize=SMALL)
-    axes.set_axis_off()
+    axes.set_axis_on()
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set(color=QUIET, linewidth=0.5)  # a cloud's tile is as white as the page

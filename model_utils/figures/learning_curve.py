@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 from model_utils.figures.style import OBSERVED, PREDICTED, QUIET, label, mark_simulated, new_figure
 
 
-def draw_learning_curve(history: pd.DataFrame, best_epoch: int, simulated: bool = False) -> Figure:
+def draw_learning_curve(history: pd.DataFrame, best_epoch: int, simulated: str = "no") -> Figure:
     """Draws training and validation loss over the epochs and marks the epoch that was kept.
 
     Args:
         history: Columns epoch, train_loss, validation_loss (in standardised units).
         best_epoch: The epoch whose head was kept.
-        simulated: Whether the data are simulated.
+        simulated: Which part of the data is simulated, as `archive.json` says it.
     """
     figure = new_figure(5.5, 3.6)
     axes = figure.subplots()

@@ -12,15 +12,13 @@ from model_utils.evaluation.spatial import evaluated
 from model_utils.figures.style import PM25, SMALL, identity_line, label, mark_simulated, new_figure, note, score
 
 
-def draw_predicted_observed(
-    predictions: pd.DataFrame, statistics: Mapping[str, Any], simulated: bool = False
-) -> Figure:
+def draw_predicted_observed(predictions: pd.DataFrame, statistics: Mapping[str, Any], simulated: str = "no") -> Figure:
     """Draws the density of predicted against observed PM2.5, on a logarithmic colour scale.
 
     Args:
         predictions: Rows with observed and predicted, ug/m3.
         statistics: What `evaluate` says of these rows.
-        simulated: Whether the data are simulated.
+        simulated: Which part of the data is simulated, as `archive.json` says it.
     """
     rows = evaluated(predictions)
     values = rows[["observed", "predicted"]]

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from model_utils.figures.style import OBSERVED, PREDICTED, QUIET, label, mark_simulated, new_figure
 
 
-def draw_pretraining_curves(metrics: pd.DataFrame, feature_width: int, simulated: bool = False) -> Figure:
+def draw_pretraining_curves(metrics: pd.DataFrame, feature_width: int, simulated: str = "no") -> Figure:
     """Draws loss, spread and effective rank of the features, and the PM2.5 probes, over the epochs.
 
     Args:
@@ -20,7 +20,7 @@ def draw_pretraining_curves(metrics: pd.DataFrame, feature_width: int, simulated
             deviation of a unit-length feature's entries), effective_rank, probe_ridge_r, probe_knn_r.
         feature_width: Number of entries d of a feature; a feature spread evenly over the sphere has
             a standard deviation of 1/sqrt(d), a collapsed one 0.
-        simulated: Whether the data are simulated.
+        simulated: Which part of the data is simulated, as `archive.json` says it.
     """
     figure = new_figure(8.4, 5.4)
     loss, spread, rank, probe = figure.subplots(2, 2, sharex=True).flat

@@ -22,13 +22,13 @@ from model_utils.figures.style import (
 )
 
 
-def draw_station_anomalies(predictions: pd.DataFrame, statistics: Mapping[str, Any], simulated: bool = False) -> Figure:
+def draw_station_anomalies(predictions: pd.DataFrame, statistics: Mapping[str, Any], simulated: str = "no") -> Figure:
     """Draws how much dirtier than the same day's city mean each station is: predicted against observed.
 
     Args:
         predictions: As for `evaluate`, with site_name, latitude, longitude.
         statistics: What `evaluate` says of these rows.
-        simulated: Whether the data are simulated.
+        simulated: Which part of the data is simulated, as `archive.json` says it.
     """
     stations = station_table(predictions).dropna(subset=["observed_anomaly", "predicted_anomaly"])
     values = stations[["observed_anomaly", "predicted_anomaly"]]

@@ -14,13 +14,13 @@ from model_utils.evaluation.spatial import station_table
 from model_utils.figures.style import QUIET, SMALL, label, mark_simulated, new_figure
 
 
-def draw_station_map(predictions: pd.DataFrame, training_stations: pd.DataFrame, simulated: bool = False) -> Figure:
+def draw_station_map(predictions: pd.DataFrame, training_stations: pd.DataFrame, simulated: str = "no") -> Figure:
     """Draws each station's anomaly from the same-day mean at its place, on one colour scale.
 
     Args:
         predictions: As for `evaluate`, with site_name, latitude, longitude.
         training_stations: latitude, longitude (repeated rows do no harm).
-        simulated: Whether the data are simulated.
+        simulated: Which part of the data is simulated, as `archive.json` says it.
     """
     figure = new_figure(7.5, 4.4, layout="compressed")
     figure.suptitle("Test stations against the same-day city mean", fontsize=11)

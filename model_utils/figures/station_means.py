@@ -19,19 +19,20 @@ from model_utils.figures.style import (
     mark_simulated,
     new_figure,
     note,
+    place_names,
     score,
 )
 
 MOST_LABELS = 12
 
 
-def draw_station_means(predictions: pd.DataFrame, statistics: Mapping[str, Any], simulated: bool = False) -> Figure:
+def draw_station_means(predictions: pd.DataFrame, statistics: Mapping[str, Any], simulated: str = "no") -> Figure:
     """Draws each station's mean prediction against its mean reading, over whatever dates it has.
 
     Args:
         predictions: As for `evaluate`, with site_name, latitude, longitude.
         statistics: What `evaluate` says of these rows.
-        simulated: Whether the data are simulated.
+        simulated: Which part of the data is simulated, as `archive.json` says it.
     """
     stations = station_table(predictions)
     values = stations[["observed", "predicted"]]
@@ -41,9 +42,11 @@ def draw_station_means(predictions: pd.DataFrame, statistics: Mapping[str, Any],
     axes.scatter(stations["observed"], stations["predicted"], s=28, color=PREDICTED)
     if len(stations) <= MOST_LABELS:
         # names stand in a column beside the axes, in the order of their points, so that none covers another
-        for row, station in enumerate(stations.sort_values("predicted").to_dict("records")):
+        ranked = stations.sort_values("predicted")
+        ranked["site_name"] = place_names(ranked)
+        for row, station in enumerate(ranked.to_dict("records")):
             axes.annotate(
-                station["site_name"].replace("_", " "),
+                station["site_name"],
                 (station["observed"], station["predicted"]),
                 xytext=(1.05, (row + 0.5) / len(stations)),
                 textcoords="axes fraction",

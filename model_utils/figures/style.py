@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 PM25 = "PM2.5 (µg/m³)"
 OBSERVED, PREDICTED, QUIET = "#333333", "#d95f02", "#9a9a9a"
 SMALL = 8.5
+_SIMULATED = {
+    "all": "simulated city",
+    "haze": "simulated haze over a real surface; real readings",
+    "haze and readings": "simulated haze and readings over a real surface",
+    "surface and haze": "simulated surface and haze; real readings",
+}
 
 
 def new_figure(width: float, height: float, layout: Literal["constrained", "compressed"] = "constrained") -> Figure:
@@ -41,10 +49,44 @@ def identity_line(axes: Axes, values: pd.DataFrame) -> None:
     axes.axline((low, low), slope=1, color=QUIET, linewidth=1, linestyle="--", zorder=1.5)
 
 
-def mark_simulated(figure: Figure, simulated: bool) -> None:
-    """Says at the lower right that the data are simulated, where they are."""
-    if simulated:
-        figure.supxlabel("simulated city", x=0.99, ha="right", fontsize=SMALL, style="italic", color="#a03030")
+def simulated_words(simulated: str) -> str:
+    """Says which part of an archive is simulated, from what its `archive.json` says; '' where none is."""
+    return "" if simulated in ("no", "") else _SIMULATED.get(simulated, f"simulated: {simulated}")
+
+
+def mark_simulated(figure: Figure, simulated: str) -> None:
+    """Says at the lower right which part of the data is simulated, where any is."""
+    if words := simulated_words(simulated):
+        figure.supxlabel(plain(words), x=0.99, ha="right", fontsize=SMALL, style="italic", color="#a03030")
+
+
+def place_names(stations: pd.DataFrame, longest: int = 26) -> list[str]:
+    """A name a place that a figure can show: the id where the font lacks a letter; never read as a formula.
+
+    Args:
+        stations: site_id, site_name.
+        longest: Longer names are cut.
+    """
+    names = []
+    for site_id, site_name in zip(stations["site_id"], stations["site_name"], strict=True):
+        text = next((text for text in (str(site_name), str(site_id)) if text and _has_font(text)), "?")
+        text = " ".join(text.replace("_", " ").split())
+        names.append(plain(text if len(text) <= longest else text[: longest - 1] + "…"))
+    return names
+
+
+def plain(text: str) -> str:
+    """Text from outside, whose dollar signs are dollar signs."""
+    return text.replace("$", r"\$")
+
+
+@cache
+def _letters() -> frozenset[int]:
+    return frozenset(get_font(findfont(FontProperties())).get_charmap())
+
+
+def _has_font(text: str) -> bool:
+    return all(character.isspace() or ord(character) in _letters() for character in text)
 
 
 def score(value: float | None, interval: list[float] | None = None) -> str:

@@ -5,38 +5,145 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from model_utils.project import SHIPPED_ROOT
+
+_ONLY_SCENES = (
+    "product",
+    "time_pattern",
+    "full_scale",
+    "grid_metres",
+    "whole_scenes",
+    "stations",
+    "readings",
+    "readings_format",
+    "timezone",
+    "hour_stamp",
+    "unit",
+    "window_hours",
+    "meteorology",
+)
 
 
 @dataclass(frozen=True)
 class PrepareConfig:
-    """Imagery that is already cut into tiles, and the table that says where and when each was taken.
+    """What to make an archive of: --scenes, or --images with --table, or --legacy.
 
     Args:
         city: Name of the city; it is defined by data/cities/<city>.yaml.
-        images: N x H x W x C uint8 as .npy or .npz, or a folder of PNG or TIFF tiles.
-        table: A .csv or .parquet file with a row a tile; data/requirements.md lists its columns.
-        gsd: Ground sample distance, metres per pixel.
-        bands: Band names in the order of the image channels, typed as red,green,blue.
+        scenes: Folder of satellite scenes as delivered: GeoTIFF, Planet orders, Sentinel-2 SAFE, NAIP.
+        images: Tiles that are already cut: N x H x W x C uint8 as .npy or .npz, or a folder of PNG or TIFF tiles.
+        table: With --images: a .csv or .parquet file with a row a tile; data/requirements.md lists its columns.
+        legacy: A pickle of the 2022 research code (dicts of Image, PM25, Station_index, Meteo); it is read, never run.
+        gsd: Ground sample distance of the tiles, metres per pixel; scenes are resampled to it.
+        tile_size: Height and width of a tile cut from scenes, pixels.
+        bands: Band names in the order of the tiles' channels, typed as red,green,blue. For scenes that do not name
+            their bands: numbers from 1 (3,2,1) or names with numbers (red=3,green=2,blue=1).
+        product: Which kind of scene to take where the folder holds several, such as planetscope-visual.
+        time_pattern: How to read the acquisition time in a scene's file name, as strptime does (%Y%m%d_%H%M%S).
+        full_scale: The pixel value (reflectance where the product is known) that becomes 255; the same for all scenes.
+        grid_metres: Spacing of unlabelled tiles between the stations, metres; 0 for none.
+        whole_scenes: Spread the grid over all of every scene, not only over the city's bounding box.
+        min_valid_fraction: Leave out a tile with a smaller share of valid pixels.
+        max_cloud_fraction: Leave out a tile with a larger share under cloud, where a mask tells.
+        stations: A .csv file of station coordinates (station, latitude, longitude), where the readings have none.
+        readings: File or folder of station readings as the agency exported them; the format is detected.
+        readings_format: The format, where it is not detected.
+        timezone: Time zone of readings whose times name none, such as Asia/Kolkata.
+        hour_stamp: Whether an hour is stamped with its beginning or its ending, where the format leaves it open.
+        unit: Unit of readings that name none; by default ug/m3.
+        window_hours: Label with the mean of the hours within so many of the overpass, instead of with the local day's.
+        min_hours: Hours that a daily mean needs.
+        drop_flags: Readings with these quality flags are kept out of labels ('none' for all in); by default those
+            that the run prints.
+        meteorology: Weather: a .csv file or folder of them, or ERA5 single levels as NetCDF; by default the
+            weather columns of the readings.
+        workers: Scenes that are read at a time; by default as many as there are processors, at most 8.
+        skip_broken: Leave out scenes that cannot be read, and name them, instead of stopping.
         licence: Licence of the imagery and readings, kept in the archive.
         attribution: Who must be named when the archive is used, kept in the archive.
-        overwrite: Replace the city's archive.
+        overwrite: Replace the city's archive instead of adding new scenes to it.
         root: Folder that holds data/.
     """
 
     city: str
-    images: Path
-    table: Path
-    gsd: float
+    scenes: Path | None = None
+    images: Path | None = None
+    table: Path | None = None
+    legacy: Path | None = None
+    gsd: float | None = None
+    tile_size: int = 64
     bands: tuple[str, ...] = ("red", "green", "blue")
+    product: str | None = None
+    time_pattern: str | None = None
+    full_scale: float | None = None
+    grid_metres: float = 0.0
+    whole_scenes: bool = False
+    min_valid_fraction: float = 0.8
+    max_cloud_fraction: float = 1.0
+    stations: Path | None = None
+    readings: Path | None = None
+    readings_format: str | None = None
+    timezone: str | None = None
+    hour_stamp: Literal["beginning", "ending"] | None = None
+    unit: str | None = None
+    window_hours: float | None = None
+    min_hours: int = 18
+    drop_flags: tuple[str, ...] | None = None
+    meteorology: Path | None = None
+    workers: int | None = None
+    skip_broken: bool = False
     licence: str = ""
     attribution: str = ""
     overwrite: bool = False
     root: Path = SHIPPED_ROOT
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.gsd) and self.gsd > 0):
-            raise ValueError(f"--gsd: found {self.gsd}, expected metres per pixel above 0")
+        self._check_source()
+        limits: dict[str, tuple[float | None, float, float]] = {
+            "gsd": (self.gsd, 0.01, 10_000),
+            "tile_size": (self.tile_size, 4, 4096),
+            "min_valid_fraction": (self.min_valid_fraction, 0, 1),
+            "max_cloud_fraction": (self.max_cloud_fraction, 0, 1),
+            "window_hours": (self.window_hours, 0.5, 24),
+            "min_hours": (self.min_hours, 1, 24),
+            "workers": (self.workers, 1, 256),
+        }
+        for name, (value, low, high) in limits.items():
+            if value is not None and not low <= value <= high:
+                raise ValueError(f"--{name}: found {value}, expected {low:g} to {high:g}")
+        if not 0 <= self.grid_metres <= 1_000_000:
+            raise ValueError(f"--grid_metres: found {self.grid_metres}, expected 0 (no grid) to 1000000")
+        if self.full_scale is not None and not (math.isfinite(self.full_scale) and self.full_scale > 0):
+            raise ValueError(f"--full_scale: found {self.full_scale}, expected a number above 0")
         if not self.bands or not all(self.bands) or len(set(self.bands)) != len(self.bands):
             raise ValueError(f"--bands: found {list(self.bands)}, expected different names")
+        if self.time_pattern is not None and "%" not in self.time_pattern:
+            raise ValueError(f"--time_pattern: found {self.time_pattern!r}, expected codes such as %Y%m%d_%H%M%S")
+        if self.timezone is not None:
+            try:
+                ZoneInfo(self.timezone)
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                raise ValueError(f"--timezone: found {self.timezone!r}, expected a name like Asia/Kolkata") from None
+
+    def _check_source(self) -> None:
+        """Exactly one kind of imagery, with what belongs to it."""
+        given = [f"--{name}" for name in ("scenes", "images", "legacy") if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "no imagery"
+            raise ValueError(f"{found}: expected one of --scenes, --images, --legacy")
+        if (self.images is None) != (self.table is None):
+            raise ValueError("--images and --table belong together, found only one of them")
+        if self.gsd is None:
+            raise ValueError("--gsd: is missing, expected metres per pixel")
+        if self.scenes is None:
+            for name in _ONLY_SCENES:
+                default = type(self).__dataclass_fields__[name].default
+                if getattr(self, name) != default and not (name == "stations" and self.legacy):
+                    raise ValueError(f"--{name}: goes with --scenes, found {given[0]}")
+        if self.readings is None:
+            for name in ("readings_format", "hour_stamp", "unit"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"--{name}: describes --readings, which is missing")

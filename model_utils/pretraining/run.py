@@ -99,8 +99,7 @@ def pretrain(config: PretrainConfig) -> None:
     )
     with atomic.replacing(weights) as temporary:
         save_encoder(temporary, module.encoder, metadata)
-    simulated = archive.metadata.simulated != "no"
-    figure = draw_pretraining_curves(history.frame(), feature_width(module.encoder), simulated)
+    figure = draw_pretraining_curves(history.frame(), feature_width(module.encoder), archive.metadata.simulated)
     save_figure(figure, folder / "figures", "pretraining_curves")
     say(f"weights: {weights}")
     say(

@@ -16,6 +16,7 @@ Start = Literal[
     "SimSiam_spatiotemporal",
     "randomly_initialized",
     "transfer_learning",
+    "weights_2022",
 ]
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
@@ -28,8 +29,8 @@ class SuperviseConfig:
     Args:
         city: Name of the city; its archive is data/<city> under the root.
         start: Where the encoder comes from; a pre-trained one is looked up in data/weights, transfer_learning is
-            ImageNet. By default what --weights says.
-        weights: A weights file of pm25 pretrain to use in place of the one looked up.
+            ImageNet, weights_2022 a file of the 2022 code that says no more. By default what --weights says.
+        weights: A weights file of pm25 pretrain, or of the 2022 code (.pkl), to use in place of the one looked up.
         imagenet_weights: A local file for transfer_learning in place of timm's download.
         preset: paper (Jiang et al. 2022), demo (minutes on 2 cores) or smoke (seconds, no science).
         encoder: Any timm model name; with --weights and no --start what the file says.
@@ -112,13 +113,16 @@ class SuperviseConfig:
             raise ValueError(f"--precision: found {self.precision!r}, expected one of {', '.join(PRECISIONS)}")
         if self.weights is not None and self.start in ("randomly_initialized", "transfer_learning"):
             raise ValueError(f"--weights: found with --start {self.start}, expected with a pre-trained start")
+        if self.weights is None and self.start == "weights_2022":
+            raise ValueError("--weights: is missing, expected a weights file for --start weights_2022")
         if self.imagenet_weights is not None and self.start != "transfer_learning":
             raise ValueError(f"--imagenet_weights: found with --start {self.start}, expected transfer_learning")
 
     @property
     def experiment(self) -> str:
         """Name of the results folder: start, encoder, and the settings that a sweep varies."""
-        parts = [f"supervised_{self.start}_{self.encoder}"]
+        file = self.weights.stem if self.weights is not None and self.start == "weights_2022" else self.encoder
+        parts = [f"supervised_{self.start}_{file}"]
         parts += ["finetuned"] if self.finetune else []
         parts += ["anomaly"] if self.target == "anomaly" else []
         parts += [f"stations{self.stations}_draw{self.draw}"] if self.stations else []

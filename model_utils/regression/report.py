@@ -36,7 +36,7 @@ def write_statistics(folder: Path, name: str, statistics: Mapping[str, Any]) -> 
 
 
 def write_figures(
-    folder: Path, predictions: pd.DataFrame, statistics: Mapping[str, Any], fitted: FittedHead, simulated: bool
+    folder: Path, predictions: pd.DataFrame, statistics: Mapping[str, Any], fitted: FittedHead, simulated: str
 ) -> list[Path]:
     """Draws the six figures of an experiment.
 
@@ -45,7 +45,7 @@ def write_figures(
         predictions: All rows; the figures show the test rows, the map marks the training stations.
         statistics: Of the test rows.
         fitted: The head whose learning curve is shown (of the first round).
-        simulated: Whether the data are simulated, which every figure then says.
+        simulated: Which part of the data is simulated, as `archive.json` says it; every figure then says so.
 
     Returns:
         The files.

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import cast
 
 import torch
 from torch import nn
 
 from contrastive_models.encoders import create_encoder, load_weights_file
+from contrastive_models.legacy_weights import SUFFIXES, read_legacy_encoder
 from contrastive_models.weights import WeightsError, read_encoder, weights_hash
 from model_utils.archive.format import ArchiveMetadata
-from model_utils.archive.reader import TileArchive
+from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.errors import InputError
 from model_utils.pretraining.data import band_statistics
 from model_utils.project import weights_path
 from model_utils.regression.config import Start, SuperviseConfig
+from model_utils.regression.convert_weights import named_training
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class StartingEncoder:
         mean: Mean of each band, 0..1, for its inputs.
         std: Standard deviation of each band, 0..1.
         sha256: Hash of its numbers.
-        seen_sites: Sites whose images it was pre-trained on.
+        seen_sites: Sites whose images it was pre-trained on; all of the archive's where that is not known.
+        seen_sites_known: False for weights that do not say it.
     """
 
     name: str
@@ -37,20 +41,26 @@ class StartingEncoder:
     std: tuple[float, ...]
     sha256: str
     seen_sites: frozenset[str]
+    seen_sites_known: bool = True
 
 
 def described_by_weights(config: SuperviseConfig) -> SuperviseConfig:
     """Fills in start and encoder from the weights file where --weights came without --start.
 
     Raises:
-        InputError: The file is missing or was not written by pm25 pretrain.
+        InputError: The file is missing, or neither of pm25 pretrain nor of the 2022 code.
     """
     if config.start is not None or config.weights is None:
         return config
     try:
-        _, metadata = read_encoder(config.weights)
-        start = cast(Start, f"{metadata.method}_{metadata.pairs}")
-        return replace(config, start=start, encoder=metadata.encoder)
+        if _is_legacy(config.weights):
+            encoder = read_legacy_encoder(config.weights).name
+            method, pairs = named_training(config.weights)
+        else:
+            _, metadata = read_encoder(config.weights)
+            encoder, method, pairs = metadata.encoder, metadata.method, metadata.pairs
+        start = cast(Start, f"{method}_{pairs}" if method and pairs else "weights_2022")
+        return replace(config, start=start, encoder=encoder)
     except WeightsError as error:
         raise InputError(str(error)) from None
 
@@ -70,7 +80,9 @@ def starting_encoder(config: SuperviseConfig, training: TileArchive) -> Starting
         return _random(config, training)
     if config.start == "transfer_learning":
         return _imagenet(config, training)
-    return _pretrained(config, training.metadata)
+    if config.weights is not None and _is_legacy(config.weights):
+        return _legacy(config, config.weights, training)
+    return _pretrained(config, training)
 
 
 def _random(config: SuperviseConfig, training: TileArchive) -> StartingEncoder:
@@ -102,8 +114,29 @@ def _imagenet(config: SuperviseConfig, training: TileArchive) -> StartingEncoder
     return StartingEncoder(config.encoder, encoder, mean, std, weights_hash(encoder), frozenset())
 
 
-def _pretrained(config: SuperviseConfig, archive: ArchiveMetadata) -> StartingEncoder:
-    method, pairs = str(config.start).split("_")
+def _is_legacy(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
+
+
+def _legacy(config: SuperviseConfig, path: Path, training: TileArchive) -> StartingEncoder:
+    """An encoder of the 2022 code, whose file holds its numbers and nothing else."""
+    try:
+        legacy = read_legacy_encoder(path)
+    except WeightsError as error:
+        raise InputError(str(error)) from None
+    bands = training.metadata.bands
+    if legacy.name != config.encoder:
+        raise InputError(f"{path}: encoder: found {legacy.name}, expected {config.encoder}")
+    if legacy.channels != len(bands):
+        raise InputError(f"{path}: takes {legacy.channels} bands, the archive has {len(bands)} ({', '.join(bands)})")
+    print(f"{path}: does not name its bands: taken to be {', '.join(bands)}", flush=True)
+    encoder = legacy.module.to(memory_format=torch.channels_last)
+    return _completed(config, path, training, StartingEncoder(legacy.name, encoder, (), (), "", frozenset(), False))
+
+
+def _pretrained(config: SuperviseConfig, training: TileArchive) -> StartingEncoder:
+    archive = training.metadata
+    method, pairs = ("", "") if config.start == "weights_2022" else str(config.start).split("_")
     path = config.weights or weights_path(config.root, config.city, method, pairs, config.encoder)
     try:
         tensors, metadata = read_encoder(path)
@@ -116,7 +149,7 @@ def _pretrained(config: SuperviseConfig, archive: ArchiveMetadata) -> StartingEn
         ("method", metadata.method, method),
         ("pairs", metadata.pairs, pairs),
     ):
-        if found != expected:
+        if found and expected and found != expected:  # weights of 2022 may not say their method or pairs
             raise InputError(f"{path}: {what}: found {found}, expected {expected}")
     encoder = _create(config, archive)
     try:
@@ -124,11 +157,24 @@ def _pretrained(config: SuperviseConfig, archive: ArchiveMetadata) -> StartingEn
     except RuntimeError as error:
         raise InputError(f"{path}: does not fit {config.encoder} ({' '.join(str(error).split())[:200]})") from None
     trained, here = metadata.ground_sample_distance_m, archive.ground_sample_distance_m
-    if abs(trained / here - 1) > 0.1:
+    if trained and abs(trained / here - 1) > 0.1:
         print(f"{path}: was trained at {trained:g} m a pixel, these tiles have {here:g} m", flush=True)
-    return StartingEncoder(
-        config.encoder, encoder, metadata.mean, metadata.std, weights_hash(encoder), frozenset(metadata.seen_sites)
-    )
+    seen = frozenset(metadata.seen_sites)
+    known = bool(metadata.archive_sha256)  # weights that were converted do not say what they were trained on
+    start = StartingEncoder(config.encoder, encoder, metadata.mean, metadata.std, "", seen, known)
+    return _completed(config, path, training, start)
+
+
+def _completed(config: SuperviseConfig, path: Path, training: TileArchive, start: StartingEncoder) -> StartingEncoder:
+    """Fills in what the weights do not say, and says so."""
+    mean, std, seen = start.mean, start.std, start.seen_sites
+    if not mean:
+        mean, std = band_statistics(training, config.seed)
+        print(f"{path}: has no band means: those of the training stations' tiles are taken", flush=True)
+    if not start.seen_sites_known:
+        seen = frozenset(open_archive(training.folder).samples["site_id"])
+        print(f"{path}: does not say which sites it saw: the test stations may be among them", flush=True)
+    return replace(start, mean=mean, std=std, sha256=weights_hash(start.encoder), seen_sites=seen)
 
 
 def _create(config: SuperviseConfig, archive: ArchiveMetadata, pretrained: bool = False) -> nn.Module:

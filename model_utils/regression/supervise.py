@@ -13,10 +13,12 @@ import pandas as pd
 from safetensors.torch import save_file
 
 from model_utils import atomic
+from model_utils.archive.quality import quality_counts
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.cities import load_city
 from model_utils.configuration import library_versions, record, save_config
 from model_utils.errors import InputError
+from model_utils.evaluation.spatial import evaluated
 from model_utils.evaluation.statistics import evaluate
 from model_utils.evaluation.table import format_table
 from model_utils.project import archive_folder, results_folder
@@ -111,7 +113,7 @@ def _run(
     statistics = _statistics(config, archive, labelled.samples, rounds, start, test, cloudy)
     write_predictions(folder / "predictions.parquet", predictions)
     write_statistics(folder, config.experiment, statistics)
-    write_figures(folder / "figures", predictions, statistics, fitted, archive.metadata.simulated != "no")
+    write_figures(folder / "figures", predictions, statistics, fitted, archive.metadata.simulated)
     save_config(folder / "config.yaml", config)
     return statistics
 
@@ -177,6 +179,8 @@ def _statistics(
 ) -> dict[str, Any]:
     """Scores of the method and of the references on the same test rows, and where all of it comes from."""
     pretrained_on = start.seen_sites & set(test["site_id"])
+    scored = samples["sample_id"].isin(evaluated(test)["sample_id"])
+    trained_on = np.logical_or.reduce([each.training for each in rounds])
     references: dict[str, Any] = {}
     for reference in (*REFERENCES, *ceilings(samples)):
         predicted = np.full(len(samples), np.nan)
@@ -196,6 +200,9 @@ def _statistics(
         "uses_same_day_readings": config.target == "anomaly",
         "split": f"{config.folds} contiguous folds" if config.folds else "hold-out list of the city",
         "n_samples_cloudy_left_out": cloudy,
+        "quality_counts": quality_counts(samples.loc[scored, "quality"]),
+        "quality_counts_training": quality_counts(samples.loc[trained_on, "quality"]),
+        "quality_counts_archive": quality_counts(archive.samples["quality"]),
         "n_stations_training": int(np.median([samples.loc[each.training, "site_id"].nunique() for each in rounds])),
         "transductive": bool(pretrained_on),
         "test_stations_seen_in_pretraining": len(pretrained_on),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import City, load_city
@@ -26,9 +28,10 @@ from model_utils.simulation.random_fields import stream
 from model_utils.simulation.readings import place_keys
 from model_utils.simulation.real_surface import read_surface
 from model_utils.simulation.rendering import MARGIN, SceneRenderer
+from model_utils.simulation.scenes import SceneSet, SceneSky, scene_name
 from model_utils.simulation.surface import render_surface
 from model_utils.simulation.weather import simulate_weather
-from model_utils.simulation.worlds import real_dates, real_world, synthetic_world
+from model_utils.simulation.worlds import World, real_dates, real_world, synthetic_world
 
 DEFAULT_DAYS = 600
 _BATCH_BYTES = 16_000_000  # tiles held before they are written
@@ -61,47 +64,66 @@ def simulate(config: SimulateConfig) -> None:
     else:
         dates = pd.date_range(config.start, periods=config.days or DEFAULT_DAYS)
     asked = pd.concat([labelled, grid_places(city, config.grid_km)], ignore_index=True)
-    ground, places, land_use = _ground(config, city.name, parameters, asked)
-    if len(places) < len(asked):
-        notes.append(f"left out: {len(asked) - len(places)} sites whose window leaves {config.surface}")
-
-    key, coupling = (config.seed, city.name), config.land_use_coupling
-    weather = simulate_weather(parameters.weather, dates.day_of_year.to_numpy(float), *key, "weather")
-    if config.readings:
-        world = real_world(readings, labelled, places, dates, coupling)
-    else:
-        world = synthetic_world(parameters.readings, stations, places, dates, land_use, weather, coupling, *key)
-    middle = (city.bounding_box.south + city.bounding_box.north) / 2
-    haze = simulate_haze(world.driving, places, dates, weather, parameters, config.haze_coupling, middle, *key)
-    columns = {**world.columns, "true_optical_depth": haze.tau550}
-
-    renderer = SceneRenderer(ground, config.bands, stream(*key, "cloud shapes"))
-    constant = _constant_columns(places, land_use)
     written = np.arange(0, len(dates), config.day_step)
-    scene_bytes = len(places) * config.tile_size**2 * len(config.bands)
-    batches = np.array_split(written, range(0, len(written), max(1, _BATCH_BYTES // scene_bytes))[1:])
+    overpass = [datetime.combine(date.date(), city.overpass_local_time, city.zone).astimezone(UTC) for date in dates]
+    key, coupling = (config.seed, city.name), config.land_use_coupling
     folder = archive_folder(config.root, city.name)
     simulated = _SIMULATED[config.surface is not None, config.readings is not None]
     count = 0
-    with ArchiveWriter(folder, config.tile_size, config.bands, config.overwrite) as writer:
+    with ExitStack() as stack:
+        scenes = stack.enter_context(_scene_set(config, city, len(written))) if config.write_scenes else None
+        if scenes:
+            places, land_use = _with_station(scenes.place(asked), config), None
+        else:
+            ground, places, land_use = _ground(config, city.name, parameters, asked)
+        if len(places) < len(asked):
+            notes.append(f"left out: {len(asked) - len(places)} sites whose window leaves {config.surface}")
+        weather = simulate_weather(parameters.weather, dates.day_of_year.to_numpy(float), *key, "weather")
+
+        def world_of(where: pd.DataFrame) -> World:
+            if config.readings:
+                return real_world(readings, labelled, where, dates, coupling)
+            return synthetic_world(parameters.readings, stations, where, dates, land_use, weather, coupling, *key)
+
+        world = world_of(places)
+        if scenes:
+            nodes, step = scenes.grid.nodes, 256  # at a time: the smoothing asks at 13 points around each
+            parts = [world_of(nodes[first : first + step]).driving for first in range(0, len(nodes), step)]
+            driving, where = np.concatenate(parts, axis=1), nodes
+        else:
+            driving, where = world.driving, places
+        middle = (city.bounding_box.south + city.bounding_box.north) / 2
+        haze = simulate_haze(driving, where, dates, weather, parameters, config.haze_coupling, middle, *key)
+        depth = scenes.optical_depth(haze.tau550) if scenes else haze.tau550
+        columns = {**world.columns, "true_optical_depth": depth}
+        if scenes:
+            names = [scene_name(time, config.seed) for time in overpass]
+        else:
+            names = [f"{city.name}_{date:%Y-%m-%d}" for date in dates]
+            renderer = SceneRenderer(ground, config.bands, stream(*key, "cloud shapes"))
+
+        def render(day: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+            sky = haze.tau550[day], haze.sun[day], haze.angstrom[day], haze.cloud_cover[day]
+            if scenes:
+                return scenes.render(overpass[day], SceneSky(*sky))
+            return renderer.render(*sky, stream(*key, "scene", dates[day].date()))
+
+        constant = _constant_columns(places, land_use)
+        scene_bytes = len(places) * config.tile_size**2 * len(config.bands)
+        batches = np.array_split(written, range(0, len(written), max(1, _BATCH_BYTES // scene_bytes))[1:])
+        writer = stack.enter_context(ArchiveWriter(folder, config.tile_size, config.bands, config.overwrite))
         for batch in shown(batches, len(written), "scenes"):
-            scenes = [
-                renderer.render(
-                    haze.tau550[day],
-                    haze.sun[day],
-                    haze.angstrom[day],
-                    haze.cloud_cover[day],
-                    stream(*key, "scene", dates[day].date()),
-                )
-                for day in batch
-            ]
-            tiles, covered = (np.concatenate(parts) for parts in zip(*scenes, strict=True))
+            tiles, covered = (np.concatenate(parts) for parts in zip(*map(render, batch), strict=True))
             daily = {name: table[batch].ravel() for name, table in columns.items()}
-            rows = _rows(constant, city, dates[batch]).assign(cloud_fraction=covered, **daily)
+            rows = _rows(constant, dates[batch], [overpass[day] for day in batch], [names[day] for day in batch])
+            rows = rows.assign(cloud_fraction=covered, **daily)
             with_grid = np.repeat(batch % (config.day_step * config.grid_day_step) == 0, len(places))
             chosen = np.flatnonzero(with_grid | (rows["site_kind"] == STATION))
             writer.append(tiles[chosen], rows.iloc[chosen])
             count += len(chosen)
+        if scenes:
+            scenes.commit()
+            notes.append(f"scenes: {scenes.folder}")
         writer.commit(
             city=city.name,
             ground_sample_distance_m=config.gsd,
@@ -124,9 +146,7 @@ def _ground(
     if config.surface:
         coordinates = places["latitude"].to_numpy(), places["longitude"].to_numpy()
         ground, inside = read_surface(config.surface, *coordinates, size, config.gsd, config.bands)
-        if not (inside & (places["site_kind"] == STATION)).any():
-            raise InputError(f"{config.surface}: no station lies in the scene with its whole window")
-        return ground, places[inside].reset_index(drop=True), None
+        return ground, _with_station(places[inside].reset_index(drop=True), config), None
     land_use = LandUse(parameters.land_use, config.seed, city)
     shares = land_use.shares(places["east_km"].to_numpy(), places["north_km"].to_numpy())
     tiles = [
@@ -134,6 +154,20 @@ def _ground(
         for share, place in zip(shares, place_keys(places), strict=True)
     ]
     return np.stack(tiles), places, land_use
+
+
+def _scene_set(config: SimulateConfig, city: City, count: int) -> SceneSet:
+    """The scenes to write; refused where the disk would not hold them."""
+    assert config.write_scenes and config.surface  # the config sees to it
+    options = config.gsd, config.tile_size, config.seed, config.overwrite
+    return SceneSet(config.write_scenes, city, config.surface, *options)
+
+
+def _with_station(places: pd.DataFrame, config: SimulateConfig) -> pd.DataFrame:
+    """The places, if there is a station among them."""
+    if not (places["site_kind"] == STATION).any():
+        raise InputError(f"{config.surface}: no station lies in the scene with its whole window")
+    return places
 
 
 def _constant_columns(places: pd.DataFrame, land_use: LandUse | None) -> pd.DataFrame:
@@ -145,16 +179,15 @@ def _constant_columns(places: pd.DataFrame, land_use: LandUse | None) -> pd.Data
     return constant.assign(**{f"land_use_{name}": shares[:, index] for index, name in enumerate(CLASSES)})
 
 
-def _rows(constant: pd.DataFrame, city: City, dates: pd.DatetimeIndex) -> pd.DataFrame:
+def _rows(constant: pd.DataFrame, dates: pd.DatetimeIndex, overpass: list[datetime], scenes: list[str]) -> pd.DataFrame:
     """What identifies the samples of some scenes: all sites on the first date, then on the next."""
     rows = pd.concat([constant] * len(dates), ignore_index=True)
-    overpass = [datetime.combine(date.date(), city.overpass_local_time, city.zone).astimezone(UTC) for date in dates]
     days = pd.Series(np.repeat(dates.strftime("%Y-%m-%d"), len(constant)))
     return rows.assign(
         sample_id=rows["site_id"] + "_" + days,
         time_utc=np.repeat(pd.DatetimeIndex(overpass), len(constant)),
         local_date=np.repeat(dates, len(constant)),
-        scene_id=f"{city.name}_" + days,
+        scene_id=np.repeat(scenes, len(constant)),
     )
 
 

@@ -31,6 +31,8 @@ class SimulateConfig:
         haze_coupling: Share of the days that show their own haze; 0: haze says nothing about PM2.5.
         surface: A georeferenced uint8 scene (red, green, blue) that gives the ground instead of the synthetic one.
         readings: Folder with stations.csv and stations/*.csv of real daily readings, used as labels and haze driver.
+        write_scenes: Folder for whole scenes as GeoTIFF in the layout of a Planet order, one a written day; the tiles
+            are then cut out of these. Needs --surface; --days and --day-step say how many.
         seed: Keys every random draw.
         overwrite: Replace the archive that is there.
         root: Folder that holds data/ and results/.
@@ -49,6 +51,7 @@ class SimulateConfig:
     haze_coupling: float = 1.0
     surface: Path | None = None
     readings: Path | None = None
+    write_scenes: Path | None = None
     seed: int = 0
     overwrite: bool = False
     root: Path = SHIPPED_ROOT
@@ -77,3 +80,7 @@ class SimulateConfig:
             raise ValueError(f"--grid_km: found {self.grid_km}, expected 0 (no grid) or 0.5 to 1000")
         if not self.bands or len(set(self.bands)) != len(self.bands):
             raise ValueError(f"--bands: found {list(self.bands)}, expected at least one band, each once")
+        if self.write_scenes and not self.surface:
+            raise ValueError("--write_scenes: needs --surface, which is missing")
+        if self.write_scenes and self.bands != ("red", "green", "blue"):
+            raise ValueError(f"--write_scenes: found --bands {','.join(self.bands)}, expected red,green,blue")

@@ -16,7 +16,7 @@ STATION, GRID = "station", "grid"
 def station_places(city: City, stations: Iterable[tuple[str, float, float]]) -> pd.DataFrame:
     """A row a station from (name, latitude, longitude)."""
     rows = [(name, name, STATION, latitude, longitude) for name, latitude, longitude in stations]
-    return _with_kilometres(city, rows)
+    return with_kilometres(city, rows)
 
 
 def grid_places(city: City, spacing_km: float) -> pd.DataFrame:
@@ -34,10 +34,10 @@ def grid_places(city: City, spacing_km: float) -> pd.DataFrame:
             name = f"grid_{round(north * 10):04d}_{round(east * 10):04d}"
             latitude = box.south + north / KM_PER_DEGREE
             rows.append((name, name, GRID, latitude, box.west + east / KM_PER_DEGREE / middle))
-    return _with_kilometres(city, rows)
+    return with_kilometres(city, rows)
 
 
-def _with_kilometres(city: City, rows: list[tuple[str, str, str, float, float]]) -> pd.DataFrame:
+def with_kilometres(city: City, rows: list[tuple[str, str, str, float, float]]) -> pd.DataFrame:
     """Adds the distance east and north of the bounding box's centre."""
     box = city.bounding_box
     latitude, longitude = (box.south + box.north) / 2, (box.west + box.east) / 2

@@ -52,27 +52,37 @@ def read_surface(
     """
     try:
         with rasterio.open(path) as scene:
-            indexes = _band_indexes(path, scene, bands)
-            coarse = scene.read(indexes, out_shape=(len(indexes), min(scene.height, 1024), min(scene.width, 1024)))
-            seen = scene.dataset_mask(out_shape=coarse.shape[1:]) > 0
+            indexes = band_indexes(path, scene, bands)
             windows = [
                 _window(scene, indexes, latitude, longitude, size, gsd)
                 for latitude, longitude in zip(latitudes, longitudes, strict=True)
             ]
+            inside = np.array([window is not None for window in windows])
+            if not inside.any():
+                raise InputError(f"{path}: none of the {len(windows)} sites lies in the scene with its whole window")
+            table = reflectance_table(scene, indexes, bands)
     except RasterioError as error:
         raise InputError(f"{path}: not readable as a raster ({' '.join(str(error).split())})") from None
-    inside = np.array([window is not None for window in windows])
-    if not inside.any():
-        raise InputError(f"{path}: none of the {len(windows)} sites lies in the scene with its whole window")
+    values = np.stack([window for window in windows if window is not None]).transpose(0, 2, 3, 1)
+    return np.stack([table[values[..., band], band] for band in range(len(bands))], axis=-1), inside
+
+
+def reflectance_table(scene: rasterio.DatasetReader, indexes: Sequence[int], bands: Sequence[str]) -> Reflectance:
+    """Reflectance of the 8-bit numbers of a scene, 256 x bands (see `read_surface`)."""
+    coarse = scene.read(indexes, out_shape=(len(indexes), min(scene.height, 1024), min(scene.width, 1024)))
+    seen = scene.dataset_mask(out_shape=coarse.shape[1:]) > 0
     means = ((coarse[:, seen] / 255) ** GAMMA).mean(axis=1)
     scales = np.array([TYPICAL_REFLECTANCE[band] for band in bands]) / np.maximum(means, 1e-6)
-    values = np.stack([window for window in windows if window is not None]).transpose(0, 2, 3, 1)
     table = ((np.arange(256) / 255) ** GAMMA)[:, None] * scales
-    reflectance = np.stack([table[values[..., band], band] for band in range(len(bands))], axis=-1)
-    return np.clip(reflectance, 0.005, 0.5).astype(np.float32), inside
+    return np.clip(table, 0.005, 0.5).astype(np.float32)
 
 
-def _band_indexes(path: Path, scene: rasterio.DatasetReader, bands: Sequence[str]) -> list[int]:
+def band_indexes(path: Path, scene: rasterio.DatasetReader, bands: Sequence[str]) -> list[int]:
+    """Numbers of the bands of these colours, from 1.
+
+    Raises:
+        InputError: The scene has no georeference, is not uint8 or lacks a band.
+    """
     if scene.crs is None:
         raise InputError(f"{path}: found no coordinate reference system, expected a georeferenced scene")
     indexes = []

@@ -9,21 +9,43 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from model_utils.simulation.optics import Reflectance, atmosphere, top_of_atmosphere
-from model_utils.simulation.random_fields import power_law_noise
+from model_utils.simulation.random_fields import Floats, power_law_noise
 
 MARGIN = 1  # pixels of ground around a tile, for the shift
 GAMMA = 2.2
 FULL_SCALE_REFLECTANCE = 0.6  # what 255 stands for
 _SCENE_GAIN_SD, _BAND_GAIN_SD, _SIGNAL_TO_NOISE = 0.05, 0.02, 100.0
-_CLOUD_REFLECTANCE, _SHADOW_DEPTH = 0.55, 0.5
+CLOUD_REFLECTANCE, SHADOW_DEPTH = 0.55, 0.5
 _CLOUD_PLACE_SD, _CLOUD_EDGE = 0.9, 0.8  # most tiles are wholly clear or wholly covered
 _LEVELS = 4096
 _BANK = 64
+_CODES = np.round(255 * ((np.arange(_LEVELS) + 0.5) / _LEVELS) ** (1 / GAMMA)).astype(np.uint8)
 
 
 def to_reflectance(values: NDArray[np.uint8]) -> Reflectance:
     """The inverse of the 8-bit coding: FULL_SCALE_REFLECTANCE (DN / 255)^GAMMA."""
     return (FULL_SCALE_REFLECTANCE * (values / 255) ** GAMMA).astype(np.float32)
+
+
+def sensor_gains(random: np.random.Generator, bands: int) -> Floats:
+    """The scene's gain times each band's."""
+    return np.asarray(1 + _SCENE_GAIN_SD * random.standard_normal() + _BAND_GAIN_SD * random.standard_normal(bands))
+
+
+def to_codes(scene: Reflectance, noise: Reflectance, gains: Floats) -> NDArray[np.uint8]:
+    """What the sensor makes of a scene: noise, gain, and 8 bits of gamma 2.2, never 0.
+
+    Args:
+        scene: Reflectance, ... x bands; overwritten.
+        noise: Standard normal, as `scene`; overwritten.
+        gains: As from `sensor_gains`.
+    """
+    noise *= 1 / _SIGNAL_TO_NOISE
+    noise += 1
+    scene *= noise
+    scene *= (gains * _LEVELS / FULL_SCALE_REFLECTANCE).astype(np.float32)
+    np.clip(scene, 0, _LEVELS - 1, out=scene)
+    return _CODES[scene.astype(np.int16)]
 
 
 class SceneRenderer:
@@ -37,8 +59,6 @@ class SceneRenderer:
         self._grounds, self._bands = grounds, bands
         size = grounds.shape[1] - 2 * MARGIN
         self._shapes = np.stack([power_law_noise(random, size, 2.0) for _ in range(_BANK)]).astype(np.float32)
-        steps = (np.arange(_LEVELS) + 0.5) / _LEVELS
-        self._codes = np.round(255 * steps ** (1 / GAMMA)).astype(np.uint8)
 
     def render(
         self,
@@ -62,7 +82,7 @@ class SceneRenderer:
         """
         size = self._grounds.shape[1] - 2 * MARGIN
         top, left = random.integers(0, 2 * MARGIN + 1, 2)  # the scene's registration error
-        gains = 1 + _SCENE_GAIN_SD * random.standard_normal() + _BAND_GAIN_SD * random.standard_normal(len(self._bands))
+        gains = sensor_gains(random, len(self._bands))
         ground = self._grounds[:, top : top + size, left : left + size]
         path, transmittance, albedo = atmosphere(tau550, sun, angstrom, self._bands)
         scene = top_of_atmosphere(ground, path, transmittance, albedo)
@@ -72,18 +92,13 @@ class SceneRenderer:
         if shadow_places.size:
             haze = path[shadow_places][:, None, None].astype(np.float32)
             lit = scene[shadow_places] - haze
-            scene[shadow_places] = haze + lit * (1 - _SHADOW_DEPTH * shadow[..., None])
+            scene[shadow_places] = haze + lit * (1 - SHADOW_DEPTH * shadow[..., None])
         if cloud_places.size:
             below = scene[cloud_places]
-            scene[cloud_places] = below + cloud[..., None] * (_CLOUD_REFLECTANCE - below)
+            scene[cloud_places] = below + cloud[..., None] * (CLOUD_REFLECTANCE - below)
             covered[cloud_places] = cloud.mean(axis=(1, 2))
         noise = random.standard_normal(scene.shape, dtype=np.float32)
-        noise *= 1 / _SIGNAL_TO_NOISE
-        noise += 1
-        scene *= noise
-        scene *= (gains * _LEVELS / FULL_SCALE_REFLECTANCE).astype(np.float32)
-        np.clip(scene, 0, _LEVELS - 1, out=scene)
-        return self._codes[scene.astype(np.int16)], covered
+        return to_codes(scene, noise, gains), covered
 
     def _clouds(
         self, places: int, cover: float, random: np.random.Generator

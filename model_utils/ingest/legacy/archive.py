@@ -1,0 +1,124 @@
+"""A pickle of the 2022 code becomes the archive of a city."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from model_utils.archive.writer import ArchiveWriter
+from model_utils.cities import City
+from model_utils.configuration import package_version, record
+from model_utils.errors import InputError
+from model_utils.ingest.chips import file_hash, tiles_per_block
+from model_utils.ingest.config import PrepareConfig
+from model_utils.ingest.legacy.rows import SATURATION, Site, Survey, legacy_rows, locate, survey
+from model_utils.ingest.legacy.samples import LegacySample, read_legacy
+from model_utils.ingest.progress import shown
+from model_utils.ingest.table import numbers, read_table, texts
+from model_utils.project import archive_folder
+
+
+def prepare_legacy(config: PrepareConfig, city: City, path: Path, gsd: float) -> None:
+    """Writes the archive of a city from a pickle of the 2022 code, and says what it holds.
+
+    The file is read twice, a sample at a time: once to see what it holds, and once to write. Nothing in it is run.
+
+    Args:
+        config: Bands, station coordinates, licence, attribution, and where to write.
+        city: The city.
+        path: The pickle.
+        gsd: Metres per pixel.
+
+    Raises:
+        InputError: Naming the sample, key or byte that is wrong; nothing is written then.
+    """
+    found = survey(read_legacy(path), path, config.bands)
+    listed = read_places(config.stations) if config.stations else {}
+    sites = locate(found, path, city, listed)
+    folder = archive_folder(config.root, city.name)
+    size = found.shape[0]
+    flags: Counter[str] = Counter()
+    readings = implausible = 0
+    with ArchiveWriter(folder, size, config.bands, config.overwrite) as writer:
+        blocks = _blocks(read_legacy(path), tiles_per_block(size, len(config.bands)))
+        for samples in shown(blocks, found.count, "tiles"):
+            tiles, rows = legacy_rows(samples, found, sites, city)
+            writer.append(tiles, rows)
+            flags.update(rows["quality"])
+            readings += int(rows["pm25"].notna().sum())
+            implausible += _implausible(samples, found, rows[list(found.columns.values())].to_numpy(float))
+        writer.commit(
+            city=city.name,
+            ground_sample_distance_m=gsd,
+            created_by={"command": "pm25 prepare", "version": package_version(), **record(config)},
+            sources=[{"path": str(path), "sha256": file_hash(path)}],
+            licence=config.licence,
+            attribution=config.attribution,
+        )
+    print(f"{folder}: {found.count} tiles, {size} x {size} px of {gsd:g} m, bands {', '.join(config.bands)}")
+    print(f"  {len(sites)} sites, {readings} tiles with a PM2.5 reading")
+    for line in _notes(found, sites, city, flags, implausible):
+        print(f"  {line}")
+
+
+def read_places(path: Path) -> dict[str, tuple[float, float]]:
+    """Latitude and longitude by station, from a table with the columns station, latitude (lat), longitude (lon).
+
+    Raises:
+        InputError: Naming the column or row that is wrong.
+    """
+    table = read_table(path).rename(columns={"lat": "latitude", "lon": "longitude"})
+    for name in ("station", "latitude", "longitude"):
+        if name not in table:
+            raise InputError(f"{path}: column {name} is missing, found {', '.join(map(str, table.columns))}")
+    latitude = numbers(path, table["latitude"], -90, 90)
+    longitude = numbers(path, table["longitude"], -180, 180)
+    unknown = (latitude.isna() | longitude.isna()).to_numpy()
+    if unknown.any():
+        raise InputError(f"{path}: row {int(unknown.argmax()) + 1}: latitude or longitude is empty")
+    return dict(zip(texts(table["station"]), zip(latitude, longitude, strict=True), strict=True))
+
+
+def _blocks(samples: Iterator[LegacySample], size: int) -> Iterator[list[LegacySample]]:
+    while block := list(islice(samples, size)):
+        yield block
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(ascii(name)[1:-1][:40] for name in sorted(names)[:20]) + (" ..." if len(names) > 20 else "")
+
+
+def _implausible(samples: list[LegacySample], found: Survey, kept: np.ndarray) -> int:
+    """Weather values that the file has and the rows do not."""
+    written = [[float(sample.weather.get(name, np.nan)) for name in found.columns] for sample in samples]
+    return int(np.isfinite(written).sum() - np.isfinite(kept).sum())
+
+
+def _notes(found: Survey, sites: dict[str, Site], city: City, flags: Counter[str], implausible: int) -> list[str]:
+    box = city.bounding_box
+    outside = sum(
+        not (box.south <= site.latitude <= box.north and box.west <= site.longitude <= box.east)
+        for site in sites.values()
+    )
+    weather = ", ".join(f"{name} as {column}" for name, column in found.columns.items())
+    clock = f"{city.overpass_local_time:%H:%M}"
+    lines = [
+        (True, f"times name no zone: taken as local time of {city.time_zone}"),
+        (found.midnights, f"{found.midnights} samples have a date without a time: taken at {clock}, the overpass"),
+        (flags["negative"], f"{flags['negative']} readings below 0 are flagged 'negative' and left unlabelled"),
+        (
+            flags["saturated"],
+            f"{flags['saturated']} readings of {SATURATION:g} and above are flagged 'saturated' and left unlabelled",
+        ),
+        (found.columns, f"weather: {weather}"),
+        (found.pressure_factor != 1, "pressure has a median of 650 to 800: taken as mmHg and turned into hPa"),
+        (implausible, f"{implausible} weather values are impossible and left out"),
+        (found.texts, f"left out: {_listed(found.texts)} in Meteo, which hold text"),
+        (found.other_keys, f"left out: the keys {_listed(found.other_keys)}"),
+        (outside, f"{outside} sites lie outside the bounding box of {city.name}; they are kept"),
+    ]
+    return [line for wanted, line in lines if wanted]

@@ -1,0 +1,178 @@
+"""Where the stations are: from the readings, a stations file, or the city's list."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from model_utils.cities import BoundingBox, City
+from model_utils.errors import InputError
+from model_utils.ingest.readings.records import StationRecords
+from model_utils.ingest.readings.text import open_text
+from model_utils.sampling.pairs import great_circle_km
+from model_utils.sampling.splits import MATCH_KM, _letters
+
+NAME_COLUMNS = ("station", "name", "site", "station_name", "site_name")
+LATITUDE_COLUMNS = ("latitude", "lat")
+LONGITUDE_COLUMNS = ("longitude", "lon", "lng", "long")
+ALIAS_ENDINGS = ("name", "id", "site", "code", "alias", "station")
+"""A further column whose name ends so holds other names of the station (openaq_name, kdd_id, cpcb_site)."""
+
+MARGIN_DEGREES = 0.1
+"""How far outside the city's box a station may be: some 10 km."""
+
+MOST_NAMED = 20
+"""Notes on stations left out; a file of a whole country has more of them than anyone reads."""
+
+
+def read_stations(path: Path) -> pd.DataFrame:
+    """Reads a text file of stations; commas, semicolons (then decimal commas) or tabs between the cells.
+
+    Returns:
+        One row a station: `station`, `latitude`, `longitude` (WGS84 degrees, NaN where empty), `aliases` (a tuple of
+        the station's other names).
+
+    Raises:
+        InputError: Naming the file, and the line or column that is wrong.
+    """
+    table = open_text(path)
+    if table.encoding == "latin-1":  # a guess, and stations are matched by their names
+        raise InputError(f"{path}: not UTF-8, expected a UTF-8 file of stations")
+    names = [name.casefold() for name in table.names]
+    station, latitude, longitude = (
+        _column(path, names, wanted) for wanted in (NAME_COLUMNS, LATITUDE_COLUMNS, LONGITUDE_COLUMNS)
+    )
+    aliases = [name for name in names if name != station and name.endswith(ALIAS_ENDINGS)]
+    rows = table.rows({name: names.index(name) for name in (station, latitude, longitude, *aliases)})
+    found = pd.DataFrame({"station": rows.texts(station)})
+    rows.refuse(station, found["station"] == "", "the station's name")
+    rows.refuse(station, found["station"].duplicated(), "each station once")
+    for key, name in (("latitude", latitude), ("longitude", longitude)):
+        found[key] = rows.numbers(name)
+        # A swapped latitude may exceed 90: `locate_stations` says so with the station's name.
+        rows.refuse(name, found[key].abs() > 360, "decimal degrees")
+    # '301.0' is a number 301 that a table kept as a float, as it does where another is missing.
+    others = [rows.texts(name).str.removesuffix(".0").tolist() for name in aliases]
+    found["aliases"] = list(zip(*others, strict=True)) if others else [()] * len(found)
+    return found
+
+
+def locate_stations(
+    records: StationRecords, stations_file: pd.DataFrame | None, city: City
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Finds the stations' coordinates: in the readings, else in the stations file, else in the city's list.
+
+    Names agree if their letters and digits of any script do; a name that several stations of a list answer to is
+    taken for none of them. Coordinates that cannot be (0, 0; swapped; farther than 0.1 degrees outside the city's box)
+    are never corrected: the next source is asked, and a station that none knows is left out.
+
+    Args:
+        records: Their `stations` may have coordinates.
+        stations_file: As `read_stations` gives it, or None.
+        city: Gives the box and the last list.
+
+    Returns:
+        The stations that have usable coordinates, in the order of `records.stations`: `station`, `station_name`,
+        `latitude`, `longitude`; and notes on those left out and on sources that disagree by more than 500 m.
+
+    Raises:
+        InputError: No station has usable coordinates.
+    """
+    listed = pd.DataFrame(
+        [(station.name, station.latitude, station.longitude, ()) for station in city.stations],
+        columns=["station", "latitude", "longitude", "aliases"],
+    )
+    lists = {"the stations file": _by_name(stations_file), f"the list of {city.name}": _by_name(listed)}
+    columns = ["station", "station_name", "latitude", "longitude"]
+    located: list[tuple[str, str, float, float]] = []
+    left_out: list[str] = []
+    notes: list[str] = []
+    for station, name, *place in records.stations[columns].itertuples(index=False):
+        known = {"the readings": (place[0], place[1])}
+        for source, places in lists.items():
+            known[source] = (
+                places.get(_letters(str(station))) or places.get(_letters(str(name))) or (math.nan, math.nan)
+            )
+        known = {source: place for source, place in known.items() if all(map(math.isfinite, place))}
+        problems = {source: _problem(*place, city.bounding_box) for source, place in known.items()}
+        usable = [source for source in known if not problems[source]]
+        said = "; ".join(
+            f"{known[source][0]:g}, {known[source][1]:g} in {source} {problem}"
+            for source, problem in problems.items()
+            if problem
+        )
+        if not usable:
+            left_out.append(f"station {station}: {said or 'no coordinates'}")
+            continue
+        chosen = usable[0]
+        located.append((station, name, *known[chosen]))
+        if said:
+            notes.append(f"station {station}: {said}; those in {chosen} are used")
+        notes.extend(
+            f"station {station}: coordinates in {source} are {distance:.1f} km from those in {chosen}, which are used"
+            for source in usable[1:]
+            if (distance := _distance_km(known[chosen], known[source])) > MATCH_KM
+        )
+    if not located:
+        raise InputError(
+            f"--stations: no station of the readings has usable coordinates in {city.name} "
+            f"({left_out[0] if left_out else 'the readings name no station'}), "
+            "expected a CSV file with the columns station, latitude, longitude"
+        )
+    notes += [f"{text}: left out" for text in left_out[:MOST_NAMED]]
+    if (more := len(left_out) - MOST_NAMED) > 0:
+        notes.append(f"{more} more stations without usable coordinates in {city.name}: left out")
+    return pd.DataFrame(located, columns=columns), tuple(notes)
+
+
+def _by_name(stations: pd.DataFrame | None) -> dict[str, tuple[float, float]]:
+    """Coordinates by the letters of every name that only one station has; a station's own name precedes aliases."""
+    places: dict[str, tuple[float, float]] = {}
+    if stations is None:
+        return places
+    own: dict[str, set[int]] = {}
+    other: dict[str, set[int]] = {}
+    for row, (station, aliases) in enumerate(zip(stations["station"], stations["aliases"], strict=True)):
+        own.setdefault(_letters(station), set()).add(row)
+        for alias in aliases:
+            other.setdefault(_letters(alias), set()).add(row)
+    latitude, longitude = stations["latitude"].tolist(), stations["longitude"].tolist()
+    for key, rows in (other | own).items():
+        if key and len(rows) == 1:
+            (row,) = rows
+            places[key] = (latitude[row], longitude[row])
+    return places
+
+
+def _problem(latitude: float, longitude: float, box: BoundingBox) -> str:
+    """Why the coordinates are no station's of the city, or ''."""
+    if latitude == 0 and longitude == 0:
+        return "are no place"
+    if _within(latitude, longitude, box):
+        return ""
+    return "seem swapped" if _within(longitude, latitude, box) else "are outside the city's box"
+
+
+def _within(latitude: float, longitude: float, box: BoundingBox) -> bool:
+    return (
+        box.south - MARGIN_DEGREES <= latitude <= box.north + MARGIN_DEGREES
+        and box.west - MARGIN_DEGREES <= longitude <= box.east + MARGIN_DEGREES
+    )
+
+
+def _distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
+    return float(great_circle_km(*(np.array(value) for value in (*one, *other))))
+
+
+def _column(path: Path, names: list[str], wanted: tuple[str, ...]) -> str:
+    """The first of the wanted columns that the file has, once."""
+    found = next((name for name in wanted if name in names), None)
+    if found is None:
+        shown = ", ".join(names)
+        raise InputError(f"{path}: no column {' or '.join(wanted)}, found {shown[:200]}{'...' * (len(shown) > 200)}")
+    if names.count(found) > 1:
+        raise InputError(f"{path}: column {found!r} is there {names.count(found)} times, expected once")
+    return found

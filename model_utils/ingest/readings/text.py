@@ -1,0 +1,244 @@
+"""Delimited text as agencies write it: encodings, delimiters, ragged rows, and numbers that are none."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from model_utils.errors import InputError
+from model_utils.ingest.readings.encoding import decoded
+
+MISSING = ("", "na", "n/a", "nan", "null", "none", "-", "--", "---")
+"""What agencies write where there is no number, in small letters."""
+
+_MOST_COLUMNS = 20_000
+_BLOCK_BYTES = 2**24
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some columns of a table, as text.
+
+    Attributes:
+        path: The file, for messages.
+        columns: A column each of the file's that were asked for, by name; text without surrounding spaces.
+        decimal_comma: Whether numbers are written 12,5.
+        line: Line of the file that holds a row, counted from 0.
+    """
+
+    path: Path
+    columns: dict[str, Any]
+    decimal_comma: bool
+    line: Callable[[int], int]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def texts(self, name: str) -> pd.Series:
+        """A column as text."""
+        return pd.Series(self.columns[name].to_pandas(), dtype="str").reset_index(drop=True)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A column as numbers, NaN where a word says that there is none.
+
+        Raises:
+            InputError: Naming line, column and value of the first that is neither.
+        """
+        words = self.columns[name]
+        known = pc.invert(pc.is_in(pc.utf8_lower(words), value_set=pa.array(MISSING)))
+        words = pc.if_else(known, words, None)
+        if self.decimal_comma:
+            words = pc.replace_substring(words, ",", ".")
+        try:
+            numbers = pc.cast(words, pa.float64())
+        except pa.ArrowInvalid:
+            numeric = r"^-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$"
+            self.refuse(name, pc.invert(pc.fill_null(pc.match_substring_regex(words, numeric), True)), "a number")
+            numbers = pc.cast(pc.utf8_trim(words, "."), pa.float64())
+        self.refuse(name, pc.invert(pc.fill_null(pc.is_finite(numbers), True)), "a number")
+        return np.asarray(numbers.to_numpy(), dtype=np.float64)
+
+    def taken(self, positions: NDArray[np.intp]) -> Rows:
+        """Some of the rows, which still know their lines."""
+        columns = {name: words.take(pa.array(positions)) for name, words in self.columns.items()}
+        return Rows(self.path, columns, self.decimal_comma, lambda row: self.line(int(positions[row])))
+
+    def refuse(self, name: str, wrong: Any, expected: str) -> None:
+        """Raises an InputError for the first row where `wrong` (N booleans) is true."""
+        rows = np.flatnonzero(np.asarray(wrong))
+        if rows.size:
+            found = str(self.columns[name][int(rows[0])])
+            raise InputError(
+                f"{self.path}: line {self.line(int(rows[0]))}: {name} is {found[:60]!r}, expected {expected}"
+            )
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A delimited text file whose header has been found.
+
+    Attributes:
+        path: The file.
+        names: The header's cells without surrounding spaces; one may be there twice.
+        preamble: The cells of the lines above the header.
+        delimiter: What stands between cells.
+        encoding: How the bytes were read; 'latin-1' is a guess that the caller states.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    preamble: tuple[tuple[str, ...], ...]
+    delimiter: str
+    encoding: str
+    _body: bytes
+    _first_line: int
+
+    def rows(self, wanted: dict[str, int], footer: Callable[[str], bool] | None = None) -> Rows:
+        """Reads columns.
+
+        Args:
+            wanted: Position of a column in the header, by the name it shall have.
+            footer: Says of a row's text whether it may be left out although its cells are too few or too many.
+
+        Raises:
+            InputError: Naming the first line that has more or fewer cells than the header, or an empty table.
+        """
+        ragged: list[str] = []
+        skipped = 0
+
+        def keep(row: Any) -> Literal["skip"]:
+            nonlocal skipped
+            skipped += 1
+            if not ragged and not (footer and footer(str(row.text))):
+                ragged.append(f"found {row.actual_columns} cells, expected {row.expected_columns} as in the header")
+            return "skip"
+
+        numbers = [str(position) for position in range(len(self.names))]
+        needed = [numbers[position] for position in dict.fromkeys(wanted.values())]
+        try:
+            table = pa.csv.read_csv(
+                pa.BufferReader(self._body),
+                pa.csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=numbers),
+                pa.csv.ParseOptions(delimiter=self.delimiter, invalid_row_handler=keep),
+                pa.csv.ConvertOptions(column_types=dict.fromkeys(needed, pa.string()), include_columns=needed),
+            )
+        except pa.ArrowException as error:
+            if self._body.strip():
+                raise InputError(f"{self.path}: not readable as CSV ({' '.join(str(error).split())[:120]})") from None
+            raise InputError(f"{self.path}: found a header and no rows") from None
+        if not ragged and b'"' in self._body and table.num_rows + skipped < _count_lines(self._body):
+            raise InputError(f"{self.path}: a quoted cell runs over several lines, expected it to end on its line")
+        if ragged:
+            at_line = next((at for at, cells in self._lines() if cells != len(self.names)), self._first_line)
+            raise InputError(f"{self.path}: line {at_line}: {ragged[0]}")
+        trimmed = {name: pc.utf8_trim_whitespace(table[str(position)]) for name, position in wanted.items()}
+        empty: Any = None
+        for words in trimmed.values():
+            empty = pc.equal(words, "") if empty is None else pc.and_(empty, pc.equal(words, ""))
+        kept = np.flatnonzero(~np.asarray(empty)) if empty is not None else np.arange(table.num_rows)
+        if kept.size == 0:
+            raise InputError(f"{self.path}: found a header and no rows")
+        if kept.size < table.num_rows:  # rows of delimiters only, as spreadsheets leave behind
+            trimmed = {name: words.take(pa.array(kept)) for name, words in trimmed.items()}
+
+        def line(row: int) -> int:
+            whole = (at for at, cells in self._lines() if cells == len(self.names))
+            return next((at for number, at in enumerate(whole) if number == kept[row]), 0)
+
+        return Rows(self.path, trimmed, self.delimiter == ";", line)
+
+    def _lines(self) -> Iterator[tuple[int, int]]:
+        """Line and number of cells of each row that is not empty; slow, for messages only."""
+        reader = csv.reader(io.StringIO(self._body.decode("utf-8")), delimiter=self.delimiter)
+        csv.field_size_limit(2**31 - 1)
+        for cells in reader:
+            if cells:
+                yield self._first_line + reader.line_num - 1, len(cells)
+
+
+def open_text(path: Path, is_header: Callable[[Sequence[str]], bool] | None = None, head: bool = False) -> TextTable:
+    """Opens a text file and finds its header.
+
+    Args:
+        path: UTF-8, UTF-16 with a byte order mark, or else Latin-1; gzip or plain; , ; or tab between cells.
+        is_header: Says of a line's cells whether they are the header; by default the first line that is not blank is.
+        head: Read the beginning only, to see what the file is.
+
+    Raises:
+        InputError: Not readable, binary, empty, or without a header.
+    """
+    data, encoding = decoded(path, head)
+    start = 0
+    preamble: list[tuple[str, ...]] = []
+    for number, line in enumerate(_split(data, 200 if is_header else 2000), start=1):
+        start += len(line)
+        text = line.decode("utf-8")
+        if not text.strip():
+            continue
+        delimiter = max(",;\t", key=text.count)
+        if text.count(delimiter) >= _MOST_COLUMNS:
+            raise InputError(f"{path}: line {number}: found over {_MOST_COLUMNS} cells, expected a header")
+        cells = tuple(cell.strip() for cell in next(csv.reader([text], delimiter=delimiter)))
+        if is_header is None or is_header(cells):
+            return TextTable(path, cells, tuple(preamble), delimiter, encoding, data[start:], number + 1)
+        preamble.append(cells)
+    raise InputError(
+        f"{path}: {'found no header' if data.strip() else 'the file is empty'}, expected a table of readings"
+    )
+
+
+def open_parquet(path: Path) -> tuple[tuple[str, ...], Callable[[dict[str, int]], Rows]]:
+    """Names of the columns of a Parquet file, and a function that reads some as `TextTable.rows` does.
+
+    Raises:
+        InputError: Not readable as Parquet.
+    """
+    try:
+        names = tuple(str(name).strip() for name in pq.read_schema(path).names)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not readable as Parquet ({' '.join(str(error).split())[:120]})") from None
+
+    def rows(wanted: dict[str, int]) -> Rows:
+        try:
+            table = pq.read_table(path, partitioning=None, use_threads=False)
+            columns = {
+                name: pc.utf8_trim_whitespace(pc.fill_null(pc.cast(table.column(position), pa.string()), ""))
+                for name, position in wanted.items()
+            }
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{path}: not readable as Parquet ({' '.join(str(error).split())[:120]})") from None
+        if table.num_rows == 0:
+            raise InputError(f"{path}: found a header and no rows")
+        return Rows(path, columns, False, lambda row: row + 1)
+
+    return names, rows
+
+
+def _count_lines(data: bytes) -> int:
+    """Lines that are not empty."""
+    blank = sum(len(run.group()) - 1 for run in re.finditer(rb"\n{2,}", data)) + data.startswith(b"\n")
+    return data.count(b"\n") - blank + (not data.endswith(b"\n"))
+
+
+def _split(data: bytes, lines: int) -> Iterator[bytes]:
+    """The first lines, with their line ends."""
+    start = 0
+    for _ in range(lines):
+        if start >= len(data):
+            return
+        end = data.find(b"\n", start) + 1 or len(data)
+        yield data[start:end]
+        start = end

@@ -1,0 +1,128 @@
+"""The parts that scenes give to an archive: those it holds already, and those that are cut now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from model_utils.cities import City
+from model_utils.errors import InputError
+from model_utils.ingest.chips import tiles_per_block
+from model_utils.ingest.scenes.previous import SITE_AND_SCENE, Previous
+from model_utils.ingest.scenes.scene import Scene
+from model_utils.ingest.scenes.spool import CutSettings, spooled, tile_hashes
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one scene gives.
+
+    Attributes:
+        scene_id: Its name.
+        entry: What `archive.json` keeps of it: time_utc, time_source, content, tiles, left_out; or broken.
+        rows: A row a tile, columns `SITE_AND_SCENE`.
+        tiles: Gives the tiles of a slice of the rows, uint8, n x S x S x C.
+        hashes: As from `tile_hashes`.
+    """
+
+    scene_id: str
+    entry: dict[str, Any]
+    rows: pd.DataFrame
+    tiles: Callable[[slice], NDArray[np.uint8]]
+    hashes: NDArray[np.uint64]
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """Parts follow each other by time, then by name."""
+        return self.entry["time_utc"], self.scene_id
+
+    def blocks(self) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+        """A few thousand tiles at a time, and which rows they are."""
+        if len(self.rows):
+            step = tiles_per_block(*self.tiles(slice(0, 1)).shape[2:])
+            for start in range(0, len(self.rows), step):
+                chosen = slice(start, min(start + step, len(self.rows)))
+                yield chosen, self.tiles(chosen)
+
+
+def content(scene: Scene, sources: Mapping[str, Mapping[str, str]]) -> str:
+    """One hash for all files that a scene's tiles depend on, whatever they are called."""
+    return hashlib.sha256("".join(sources[str(path)]["sha256"] for path in scene.files).encode()).hexdigest()
+
+
+def held_parts(previous: Previous) -> Iterator[Part]:
+    """The parts of the archive that is there, in order."""
+    nothing = np.empty(0, np.intp)
+    for scene_id, entry in sorted(previous.scenes.items(), key=lambda item: (item[1]["time_utc"], item[0])):
+        rows = previous.rows.get(scene_id, nothing)
+
+        def tiles(chosen: slice, rows: NDArray[np.intp] = rows) -> NDArray[np.uint8]:
+            return previous.archive.tiles(rows[chosen])
+
+        table = previous.archive.samples.iloc[rows][list(SITE_AND_SCENE)].reset_index(drop=True)
+        part = Part(scene_id, entry, table, tiles, np.zeros(0, np.uint64))
+        sites = table["site_id"].tolist()
+        hashes = [tile_hashes(sites[chosen], block) for chosen, block in part.blocks()]
+        yield Part(scene_id, entry, table, tiles, np.concatenate([*hashes, part.hashes]))
+
+
+def new_parts(
+    scenes: Sequence[Scene],
+    sources: Mapping[str, Mapping[str, str]],
+    city: City,
+    settings: CutSettings,
+    folder: Path,
+    workers: int,
+    skip_broken: bool,
+) -> Iterator[Part]:
+    """Cuts scenes.
+
+    Args:
+        scenes: In order.
+        sources: By file, what `archive.json` will say of it.
+        city: Its time zone decides the local date.
+        settings: How to cut.
+        folder: Where tiles lie until they are taken.
+        workers: Number of processes.
+        skip_broken: Give a scene that cannot be read as a part without tiles instead of raising its error.
+
+    Raises:
+        InputError: A scene cannot be read.
+    """
+    size, bands = settings.grid.tile_size, len(scenes[0].bands) if scenes else 0
+    for scene, result in spooled(scenes, settings, folder, workers, skip_broken):
+        entry: dict[str, Any] = {
+            "time_utc": scene.time_utc.isoformat(),
+            "time_source": scene.time_source,
+            "content": content(scene, sources),
+        }
+        if isinstance(result, InputError):
+            rows, hashes = pd.DataFrame(columns=list(SITE_AND_SCENE)), np.zeros(0, np.uint64)
+            yield Part(scene.scene_id, {**entry, "broken": str(result)}, rows, _no_tiles, hashes)
+            continue
+        entry |= {"tiles": len(result.rows), "left_out": result.left_out}
+        rows = _rows(scene, result.rows, city)
+        spool = np.memmap(result.path, np.uint8, "r", shape=(len(rows), size, size, bands)) if len(rows) else None
+        yield Part(scene.scene_id, entry, rows, spool.__getitem__ if spool is not None else _no_tiles, result.hashes)
+
+
+def _no_tiles(chosen: slice) -> NDArray[np.uint8]:
+    raise IndexError(f"no tiles {chosen}")
+
+
+def _rows(scene: Scene, cut: pd.DataFrame, city: City) -> pd.DataFrame:
+    time = pd.Timestamp(scene.time_utc).as_unit("us")
+    rows = cut.reset_index(drop=True).assign(
+        sample_id=cut["site_id"].to_numpy() + f"_{scene.scene_id}",
+        time_utc=time,
+        local_date=pd.Timestamp(time.tz_convert(city.zone).date()),
+        scene_id=scene.scene_id,
+    )
+    return rows[list(SITE_AND_SCENE)]

@@ -1,0 +1,129 @@
+"""Which band of a scene is the one that was asked for. An order that is not known is asked for, never guessed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from model_utils.errors import InputError
+from model_utils.ingest.scenes.delivery import DeliveredBand, Delivery, plain_name
+
+_COLOURS = (
+    "red",
+    "green",
+    "blue",
+    "nir",
+    "coastal",
+    "rededge",
+)  # of GDAL's colour interpretations, those that are bands
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One item of `--bands`.
+
+    Attributes:
+        name: The band's name in the archive; None where the file is to name it.
+        key: The band's number in the file, or its name there.
+    """
+
+    name: str | None
+    key: int | str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The band that answers an item of `--bands`: its name in the archive, and how it was found."""
+
+    name: str
+    delivered: DeliveredBand
+    by: str
+
+
+def parse_bands(texts: Sequence[str]) -> tuple[Wanted, ...]:
+    """Reads `--bands`: names (red), numbers (3), or names with the band in the file (red=3, red=B4).
+
+    Raises:
+        InputError: An item is empty, a number is below 1, or one comes twice.
+    """
+    wanted = []
+    for text in texts:
+        name, equals, key = (part.strip().lower() for part in str(text).rpartition("="))
+        if not key or (equals and not name):
+            raise InputError(f"--bands: found {text!r}, expected a name (red), a number (3) or both (red=3)")
+        if re.fullmatch(r"[0-9]{1,9}", key):
+            if int(key) < 1:
+                raise InputError(f"--bands: found {text!r}, expected band numbers from 1")
+            wanted.append(Wanted(name or None, int(key)))
+        else:
+            wanted.append(Wanted(name or key, plain_name(key)))
+    keys, names = [item.key for item in wanted], [item.name for item in wanted if item.name]
+    if not wanted or len(set(keys)) < len(keys) or len(set(names)) < len(names):
+        raise InputError(f"--bands: found {', '.join(map(str, texts)) or 'nothing'}, expected different bands")
+    return tuple(wanted)
+
+
+def choose_bands(delivery: Delivery, wanted: Sequence[Wanted]) -> tuple[Choice, ...]:
+    """Finds the bands by the product's order, else by their descriptions, else by their colours.
+
+    Raises:
+        InputError: A band is not there or cannot be told; names the file and what it holds.
+    """
+    choices = tuple(_choice(delivery, item) for item in wanted)
+    names = [choice.name for choice in choices]
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"{delivery.path}: the chosen bands would be called {', '.join(names)}, expected different names: "
+            "--bands red=3,... names them"
+        )
+    return choices
+
+
+def _choice(delivery: Delivery, wanted: Wanted) -> Choice:
+    found, by = _numbered(delivery, wanted.key) if isinstance(wanted.key, int) else _named(delivery, wanted.key)
+    if found.colour == "palette":
+        raise InputError(
+            f"{delivery.path}: band {found.number} holds numbers of a colour table, expected brightness "
+            "(gdal_translate -expand rgb makes it)"
+        )
+    return Choice(wanted.name or _own_name(found), found, by)
+
+
+def _numbered(delivery: Delivery, number: int) -> tuple[DeliveredBand, str]:
+    for band in delivery.bands:
+        if band.number == number:
+            return band, "number"
+    raise _refusal(delivery, f"has no band number {number}")
+
+
+def _named(delivery: Delivery, key: str) -> tuple[DeliveredBand, str]:
+    ways = {
+        "product": [band for band in delivery.bands if band.name == key],
+        "description": [band for band in delivery.bands if plain_name(band.description) == key],
+        "colour": [band for band in delivery.bands if band.colour == key and key in _COLOURS],
+    }
+    for by, fits in ways.items():
+        if len(fits) > 1:
+            raise _refusal(delivery, f"has {len(fits)} bands {key!r}")
+        if fits:
+            if by == "product" and ways["description"] not in ([], fits):
+                raise _refusal(delivery, f"describes another band as {key!r} than the {delivery.product} order does")
+            return fits[0], by
+    raise _refusal(delivery, f"does not say which band is {key!r}")
+
+
+def _own_name(band: DeliveredBand) -> str:
+    described = re.sub(r"[^a-z0-9]+", "_", band.description.lower()).strip("_")
+    colour = band.colour if band.colour in _COLOURS else ""
+    return band.name or described or colour or f"band_{band.number}"
+
+
+def _refusal(delivery: Delivery, fault: str) -> InputError:
+    listed = [
+        f"{band.number or band.band.file.name} ({band.name or band.description or band.colour})"
+        for band in delivery.bands
+    ]
+    more = f" and {len(listed) - 12} more" if len(listed) > 12 else ""
+    way = "names" if delivery.bands[0].number is None else "band numbers, such as red=3,green=2,blue=1"
+    return InputError(f"{delivery.path}: {fault}: found the bands {', '.join(listed[:12])}{more}; --bands takes {way}")

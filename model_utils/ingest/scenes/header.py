@@ -1,0 +1,124 @@
+"""What a raster's header says, read without a pixel and without a word from GDAL."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rasterio
+from rasterio import warp
+
+from model_utils.errors import InputError
+
+DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG"}
+"""Named, so that a text file called .tif cannot make GDAL open whatever it points to."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """A georeferenced raster.
+
+    Attributes:
+        path: The file.
+        dtype: Type of its numbers, such as 'uint16'.
+        descriptions: Of each band, '' where the file has none.
+        colours: GDAL's colour interpretation of each band, such as 'red' or 'undefined'.
+        scales: Of each band: physical value = scale x number + offset.
+        offsets: See scales.
+        tags: TIFF and IMAGERY tags by upper-case name.
+        grid: CRS, the six numbers of the transform, width and height: equal for bands that lie upon each other.
+    """
+
+    path: Path
+    dtype: str
+    descriptions: tuple[str, ...]
+    colours: tuple[str, ...]
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+    tags: dict[str, str]
+    grid: tuple[object, ...]
+
+    @property
+    def count(self) -> int:
+        """Number of bands."""
+        return len(self.colours)
+
+
+@contextmanager
+def quiet_gdal() -> Iterator[None]:
+    """Keeps GDAL's warnings and messages off the terminal; errors still come as exceptions. For one thread."""
+    hooks, stderr = (sys.excepthook, sys.unraisablehook), os.dup(2)
+    # rasterio's logger of GDAL messages fails on a damaged file's bytes, and Python prints that failure by both hooks;
+    # what is raised in earnest leaves this block before they are asked
+    sys.excepthook, sys.unraisablehook = (lambda *_: None), (lambda _: None)
+    try:
+        with warnings.catch_warnings(), rasterio.Env(), Path(os.devnull).open("wb") as nowhere:
+            warnings.simplefilter("ignore")
+            os.dup2(nowhere.fileno(), 2)  # libgeotiff writes there, past all handlers
+            yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        sys.excepthook, sys.unraisablehook = hooks
+
+
+def read_header(path: Path) -> Header:
+    """Reads the header of a GeoTIFF or JPEG 2000 file.
+
+    Raises:
+        InputError: It is not one, is damaged, holds complex numbers, or does not say where on the earth it lies.
+    """
+    if not path.is_file():  # a folder, a broken link, or a pipe that would never end
+        raise InputError(f"{path}: not a file, expected a raster")
+    try:
+        with quiet_gdal(), rasterio.open(path, driver=DRIVERS[path.suffix.lower()]) as dataset:
+            fault = _whereabouts_fault(dataset)
+            header = Header(
+                path=path,
+                dtype=str(dataset.dtypes[0]),
+                descriptions=tuple((text or "").strip() for text in dataset.descriptions),
+                colours=tuple(colour.name for colour in dataset.colorinterp),
+                scales=tuple(dataset.scales),
+                offsets=tuple(dataset.offsets),
+                tags={
+                    name.upper(): value
+                    for tags in (dataset.tags(), dataset.tags(ns="IMAGERY"))
+                    for name, value in tags.items()
+                },
+                grid=(dataset.crs, tuple(dataset.transform)[:6], dataset.width, dataset.height),
+            )
+    except Exception as error:  # GDAL's complaints about damaged files come as a dozen types
+        raise InputError(f"{path}: not readable as an image ({' '.join(str(error).split())[:200]})") from None
+    if fault:
+        raise InputError(f"{path}: {fault}")
+    return header
+
+
+def _whereabouts_fault(dataset: Any) -> str:
+    """Why a dataset's place on the earth is not known, or ''."""
+    transform = dataset.transform
+    placed = bool(dataset.crs) and not transform.is_identity
+    if not placed and (dataset.gcps[0] or dataset.rpcs):
+        return "placed by ground control points or RPCs only, expected a map projection (gdalwarp makes one)"
+    if not dataset.crs:
+        return "has no coordinate reference system (gdal_edit -a_srs sets one)"
+    numbers = tuple(transform)[:6]
+    if transform.is_identity or not all(map(math.isfinite, numbers)) or transform.determinant == 0:
+        return f"its geotransform is {list(numbers)}, expected the place and size of its pixels"
+    eastings, northings = zip(
+        *(transform * (x, y) for x in (0, dataset.width) for y in (0, dataset.height)), strict=True
+    )
+    try:
+        longitudes, latitudes = warp.transform(dataset.crs, "EPSG:4326", eastings, northings)
+    except Exception:  # a coordinate reference system of no earthly place
+        longitudes = latitudes = [math.inf]
+    if not (all(abs(degrees) <= 360 for degrees in longitudes) and all(abs(degrees) <= 90 for degrees in latitudes)):
+        return f"its bounds {list(dataset.bounds)} are not on the earth in its coordinate reference system"
+    return ""

@@ -1,0 +1,109 @@
+"""The pixels of a scene on the lattice: bytes, and what is known against them."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+
+from model_utils.ingest.scenes.grid import TileGrid
+from model_utils.ingest.scenes.layers import Layer, open_layer
+from model_utils.ingest.scenes.masks import MASKS, mask_flags
+from model_utils.ingest.scenes.scaling import to_bytes
+from model_utils.ingest.scenes.scene import Scene
+
+
+class ScenePixels:
+    """An opened scene.
+
+    Images are resampled bilinearly and scaled to bytes, masks are resampled to the nearest pixel (see `Layer.read`).
+    A pixel holds no data
+
+    - outside of the scene's files,
+    - where a file's nodata number (in all its wanted bands), alpha band or mask says so,
+    - where a wanted band is NaN, or all wanted bands are 0 (black borders),
+    - where the quality mask says so, or does not reach.
+    """
+
+    def __init__(self, stack: ExitStack, scene: Scene, grid: TileGrid) -> None:
+        """Opens each file once.
+
+        Args:
+            stack: Closes them.
+            scene: The scene.
+            grid: The lattice.
+
+        Raises:
+            InputError: A file is broken, or not what it should be.
+        """
+        self._scene, self._grid = scene, grid
+        self._layers: list[tuple[Layer, list[int]]] = []
+        for file in dict.fromkeys(band.file for band in scene.bands):
+            places = [place for place, band in enumerate(scene.bands) if band.file == file]
+            layer = stack.enter_context(open_layer(file, [scene.bands[place].index for place in places], grid))
+            self._layers.append((layer, places))
+        self._mask = None
+        if scene.mask_file is not None and scene.mask_kind != "none":
+            layout = MASKS[scene.mask_kind]
+            self._mask = stack.enter_context(open_layer(scene.mask_file, layout.bands, grid, mask_count=layout.count))
+
+    def meets(self, left: NDArray[np.int64], top: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which tiles meet the rectangle around each of the image files.
+
+        Args:
+            left: Columns of the tiles' upper left pixels, n.
+            top: Their rows, n.
+        """
+        gsd, size = self._grid.gsd, self._grid.tile_size
+        met = np.ones(len(left), bool)
+        for layer, _ in self._layers:
+            west, south, east, north = layer.bounds
+            met &= (left * gsd < east) & ((left + size) * gsd > west)
+            met &= (-top * gsd > south) & (-(top + size) * gsd < north)
+        return met
+
+    def read(
+        self, corner: tuple[int, int], shape: tuple[int, int]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
+        """Reads a window of the lattice.
+
+        Args:
+            corner: Column and row of its upper left pixel.
+            shape: Its height H and width W.
+
+        Returns:
+            The bytes, H x W x bands, 0 where there is no data; which pixels hold data, H x W; and where that is cloud,
+            H x W: 1, 0, or NaN throughout where the scene has no mask.
+
+        Raises:
+            InputError: A file is broken.
+        """
+        scene = self._scene
+        image = np.empty((*shape, len(scene.bands)), np.uint8)
+        valid, black = np.ones(shape, bool), np.ones(shape, bool)
+        shown = []  # by files whose 0 is only taken for nodata: one band may well be 0 where another is not
+        for layer, places in self._layers:
+            numbers, covered = layer.read(self._grid, corner, shape, Resampling.bilinear)
+            if layer.declared:
+                valid &= covered
+            else:
+                shown.append(covered)
+            if layer.declared and layer.nodata is not None:
+                valid &= ~(numbers == layer.nodata).all(axis=0)  # GDAL asks the alpha band, too, to be nodata
+            for number, place in zip(numbers, places, strict=True):
+                valid &= ~np.isnan(number)
+                black &= number == 0
+                image[:, :, place] = to_bytes(number, scene.bands[place], scene.full_scale)
+        valid &= ~black
+        if shown:
+            valid &= np.logical_or.reduce(shown)
+        cloudy = np.full(shape, np.nan, np.float32)
+        if self._mask is not None:
+            codes, covered = self._mask.read(self._grid, corner, shape, Resampling.nearest)
+            empty, cloud = mask_flags(scene.mask_kind, codes)
+            valid &= covered & ~empty
+            cloudy[:] = cloud & valid
+        image[~valid] = 0
+        return image, valid, cloudy

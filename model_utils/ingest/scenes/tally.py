@@ -1,0 +1,112 @@
+"""What an archive of scenes came to hold, counted while it is written, and said in lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from model_utils.ingest.readings.flags import FLAGS
+from model_utils.ingest.scenes.assembly import Part
+from model_utils.ingest.scenes.duplicates import pixel_digest, repeated_tiles
+from model_utils.ingest.scenes.scene import Scene
+
+
+class Tally:
+    """Takes the parts of an archive in their order, each set of tiles once, and counts.
+
+    Attributes:
+        entries: What `archive.json` keeps of each scene that was cut, by scene_id.
+        broken: Why each scene that could not be read was left out, by scene_id.
+    """
+
+    def __init__(self, byte_copies: Sequence[tuple[Scene, Scene]]) -> None:
+        """Begins with the copies that were found before any pixel was read."""
+        self.entries: dict[str, dict[str, Any]] = {}
+        self.broken: dict[str, str] = {}
+        self._copies = [
+            f"{copy.scene_id} ({copy.time_utc:%Y-%m-%d}) is byte for byte {original.scene_id} "
+            f"({original.time_utc:%Y-%m-%d}): taken once, under {original.time_utc:%Y-%m-%d}"
+            for copy, original in byte_copies
+        ]
+        self._first: dict[str, str] = {}
+        self._hashes: list[NDArray[np.uint64]] = []
+        self._sites: dict[str, set[str]] = {"station": set(), "grid": set()}
+        self._numbers: Counter[str] = Counter()
+        self._flags: Counter[str] = Counter()
+
+    def takes(self, part: Part) -> bool:
+        """Notes a part; False where its tiles stay out: the scene is broken, or a copy of an earlier one."""
+        if "broken" in part.entry:
+            self.broken[part.scene_id] = part.entry["broken"]
+            return False
+        self.entries[part.scene_id] = part.entry
+        digest = pixel_digest(part.hashes)
+        original = self._first.setdefault(digest, part.scene_id) if digest else part.scene_id
+        if original != part.scene_id:
+            self.entries[part.scene_id] = {**part.entry, "tiles": 0, "copy_of": original}
+            return False
+        self._hashes.append(part.hashes)
+        return True
+
+    def count(self, rows: pd.DataFrame) -> None:
+        """Counts rows as they are written."""
+        stations = rows["site_kind"] == "station"
+        self._sites["station"].update(rows.loc[stations, "site_id"])
+        self._sites["grid"].update(rows.loc[~stations, "site_id"])
+        self._numbers["tiles"] += len(rows)
+        self._numbers["station tiles"] += int(stations.sum())
+        if "pm25" in rows:
+            self._numbers["labelled"] += int(rows["pm25"].notna().sum())
+            self._flags.update({name: int(rows[f"flag_{name}"].sum()) for name in FLAGS if f"flag_{name}" in rows})
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles were taken."""
+        return self._numbers["tiles"]
+
+    def left_out(self) -> Counter[str]:
+        """How many places of how many scenes gave no tile, by reason."""
+        total: Counter[str] = Counter()
+        for entry in self.entries.values():
+            total.update(entry["left_out"])
+        return total
+
+    def why_empty(self) -> str:
+        """Why there is no tile at all, in one line."""
+        reasons = [f"{count} sites {reason}" for reason, count in sorted(self.left_out().items()) if count]
+        reasons += [f"scene {name} cannot be read ({why})" for name, why in list(self.broken.items())[:1]]
+        return f"none of {len(self.entries) + len(self.broken)} scenes gave a tile: {', '.join(reasons) or 'no sites'}"
+
+    def lines(self) -> list[str]:
+        """What a person should know."""
+        given = [entry for entry in self.entries.values() if entry["tiles"]]
+        times = sorted({entry["time_utc"] for entry in given})
+        copies = [
+            f"{name} ({entry['time_utc'][:10]}) shows the same pixels as {entry['copy_of']} "
+            f"({self.entries[entry['copy_of']]['time_utc'][:10]}): taken once, under the earlier date"
+            for name, entry in self.entries.items()
+            if "copy_of" in entry
+        ]
+        lines = [
+            f"scenes: {len(given)} gave tiles, {times[0]} to {times[-1]} ({len(times)} timestamps); "
+            f"{len(self.entries) - len(given) - len(copies)} gave none",
+            *(f"warning: {line}" for line in (*self._copies, *copies)),
+            *(f"warning: scene {name} was left out: {why}" for name, why in self.broken.items()),
+            f"sites: {len(self._sites['station'])} stations, {len(self._sites['grid'])} grid cells",
+        ]
+        if repeated := repeated_tiles(self._hashes):
+            lines.append(f"warning: {repeated} tiles show the same pixels as another scene's tile of the same site")
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.left_out().items()) if count)
+        lines.append(f"left out: {reasons or 'nothing'}")
+        if self._flags or self._numbers["labelled"]:
+            flags = ", ".join(f"{name} {count}" for name, count in self._flags.items() if count)
+            lines.append(
+                f"labels: {self._numbers['labelled']} of {self._numbers['station tiles']} station tiles have a PM2.5 "
+                f"reading; flagged: {flags or 'none'}"
+            )
+        return lines

@@ -1,0 +1,1 @@
+"""What an archive holds: counts, stations, and pictures of what came in."""
