@@ -75,7 +75,7 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
             warnings.simplefilter("ignore")  # torch warns of how old files store tensors; they are read all the same
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch hands on whatever broken bytes raise, and refuses code as an UnpicklingError
-        reason = " ".join(str(error).split()).split("WeightsUnpickler error: ")[-1]
+        reason = " ".join(str(error).split()).split("trusted source. ")[-1].split("error: ")[-1]
         refused = isinstance(error, pickle.UnpicklingError)
         what = "refused, for it holds more than tensors or is broken" if refused else "not a PyTorch file"
         raise WeightsError(f"{path}: {what}; nothing of it was run ({reason[:100]})") from None

@@ -293,6 +293,18 @@ def test_damaged_sentinel_products_are_refused(tmp_path: Path) -> None:
     assert "expected a Sentinel-2 product" in refusal(tmp_path)
 
 
+def test_what_libgeotiff_writes_of_a_damaged_jp2_is_not_printed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (red,) = write_safe(tmp_path, L1C, None).glob("GRANULE/*/IMG_DATA/*_B04.jp2")
+    content = red.read_bytes()
+    names = b"\xb1\x87\x02\x00"  # the tag of the projection's names, and its type
+    assert content.count(names) == 1
+    red.write_bytes(content.replace(names, b"\xb2\x87\x02\x00"))
+    assert "B04.jp2: has no coordinate reference system" in refusal(tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_naip_is_known_by_name_and_flown_on_the_first_date(tmp_path: Path) -> None:
     path = write(tmp_path / "m_4709963_se_14_060_20180716_20181115.tif", 4, "uint8", photometric="minisblack")
     catalogue = find(tmp_path, bands=("nir", "red", "green", "blue"))

@@ -86,7 +86,7 @@ def test_a_station_without_coordinates_is_named():
     stations = pd.DataFrame(
         {"station": ["a", "lost"], "station_name": ["A", "L"], "latitude": [28.6, np.nan], "longitude": [77.0, 77.1]}
     )
-    with pytest.raises(InputError, match="station lost: .*--stations"):
+    with pytest.raises(InputError, match=r"station lost: .*--stations"):
         station_sites(city_grid(DELHI, 3, 100), stations)
 
 

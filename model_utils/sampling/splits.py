@@ -54,14 +54,14 @@ def held_out_sites(sites: pd.DataFrame, city: City) -> list[str]:
     """
     split_of_name: dict[str, str] = {}
     for station in city.stations:
-        if split_of_name.setdefault(_letters(station.name), station.split) != station.split:
+        if split_of_name.setdefault(plain_letters(station.name), station.split) != station.split:
             raise InputError(f"{city.name}: {station.name!r} reads like a station on the other side of the hold-out")
     split_of_name.pop("", None)
     listed = city.stations
     held = []
     columns = (sites[name].tolist() for name in ("site_id", "site_name", "latitude", "longitude"))
     for site_id, site_name, latitude, longitude in zip(*columns, strict=True):
-        split = split_of_name.get(_letters(site_name)) or split_of_name.get(_letters(site_id))
+        split = split_of_name.get(plain_letters(site_name)) or split_of_name.get(plain_letters(site_id))
         if split is None and listed:
             distance = great_circle_km(
                 np.array([station.latitude for station in listed]),
@@ -176,6 +176,6 @@ def validation_rows(samples: pd.DataFrame, share: float, seed: int) -> NDArray[n
     return samples["local_date"].isin(last).to_numpy(copy=True)
 
 
-def _letters(name: str) -> str:
+def plain_letters(name: str) -> str:
     """Letters and digits of any script, without case."""
     return "".join(character for character in name.casefold() if character.isalnum())

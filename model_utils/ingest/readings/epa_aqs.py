@@ -142,6 +142,6 @@ def _frame(rows: Rows, source: Source, path: Path) -> pd.DataFrame:
             "occurrence": rows.numbers("POC"),
             "latitude": rows.numbers("Latitude"),
             "longitude": rows.numbers("Longitude"),
-            "pm25": source.micrograms(value, rows.texts("Units of Measure"), path),
+            "pm25": source.micrograms(value, rows.texts("Units of Measure"), rows.where),
         }
     )

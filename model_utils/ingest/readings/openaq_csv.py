@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from model_utils.errors import InputError
@@ -11,7 +12,7 @@ from model_utils.ingest.readings.openaq import WEATHER, gather
 from model_utils.ingest.readings.places import position_of
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.source import Source
-from model_utils.ingest.readings.text import Rows
+from model_utils.ingest.readings.text import Rows, joined
 from model_utils.ingest.readings.times import have_zone, iso_times
 
 NAME = "openaq-csv"
@@ -30,7 +31,7 @@ def read(source: Source) -> StationRecords:
     Raises:
         InputError: Naming the file and line that is wrong.
     """
-    frames = []
+    parts: dict[bool, list[Rows]] = {}
     for path in source.files:
         table = source.open(path)
         at = {name: position_of(table.names, (name,)) for name in _COLUMNS}
@@ -38,11 +39,14 @@ def read(source: Source) -> StationRecords:
         if len(found) < len(_COLUMNS):
             raise InputError(f"{path}: expected columns {','.join(_COLUMNS)}, found {', '.join(table.names)[:120]}")
         rows = table.rows(found)
-        wanted = pd.Series(pc.utf8_lower(rows.columns["parameter"]).to_pandas()).isin(["pm25", *WEATHER])
-        if wanted.any():
-            frames.append(_measurements(rows.taken(np.flatnonzero(wanted)), source))
-    if not frames:
+        parameter = pc.utf8_lower(rows.columns["parameter"])
+        wanted = np.flatnonzero(pc.is_in(parameter, value_set=pa.array(["pm25", *WEATHER])))
+        if wanted.size:
+            parts.setdefault(rows.decimal_comma, []).append(rows.taken(wanted))
+    if not parts:
         raise InputError(f"{source.files[0]}: found no measurement of pm25")
+    # the archive has a file a day and location: thousands of small ones are converted at once
+    frames = [_measurements(joined(alike), source) for alike in parts.values()]
     gathered = gather(pd.concat(frames, ignore_index=True), source, "utc")
     if source.timezone:
         gathered.notes.append("--timezone is not used: all times name their offset from UTC")
@@ -51,7 +55,9 @@ def read(source: Source) -> StationRecords:
 
 def _measurements(rows: Rows, source: Source) -> pd.DataFrame:
     if not have_zone(rows, "datetime"):
-        raise InputError(f"{rows.path}: datetime {rows.columns['datetime'][0]} names no offset from UTC, expected one")
+        raise InputError(
+            f"{rows.where(0)}: datetime is {rows.columns['datetime'][0]} without an offset from UTC, expected one"
+        )
     frame = pd.DataFrame(
         {
             "station": rows.texts("location_id"),
@@ -66,6 +72,8 @@ def _measurements(rows: Rows, source: Source) -> pd.DataFrame:
         }
     )
     rows.refuse("location_id", frame["station"] == "", "the id of a location")
-    mine = frame["parameter"] == "pm25"
-    frame.loc[mine, "value"] = source.micrograms(frame["value"][mine].to_numpy(), frame["unit"][mine], rows.path)
+    mine = np.flatnonzero(frame["parameter"] == "pm25")
+    values = frame["value"].to_numpy(copy=True)
+    values[mine] = source.micrograms(values[mine], frame["unit"].iloc[mine], rows.taken(mine).where)
+    frame["value"] = values
     return frame

@@ -92,7 +92,9 @@ def _page(path: Path, source: Source) -> pd.DataFrame:
     if table["local"].isna().any():
         raise InputError(f"{path}: a time has no field local that begins with its date")
     mine = table["parameter"] == "pm25"
-    table.loc[mine, "value"] = source.micrograms(table["value"][mine].to_numpy(), table["unit"][mine], path)
+    table.loc[mine, "value"] = source.micrograms(
+        table["value"][mine].to_numpy(), table["unit"][mine], lambda _: str(path)
+    )
     return table
 
 

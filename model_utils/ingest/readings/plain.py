@@ -67,7 +67,7 @@ def read(source: Source) -> StationRecords:
             gathered.notes.append("readings without a unit are taken as ug/m3; --unit decides otherwise")
         station = rows.texts("station")
         rows.refuse("station", station == "", "the name of a station")
-        frame = pd.DataFrame({"station": station, "pm25": source.micrograms(rows.numbers("value"), units, path)})
+        frame = pd.DataFrame({"station": station, "pm25": source.micrograms(rows.numbers("value"), units, rows.where)})
         for column, (name, _) in _WEATHER.items():
             if column in at:
                 frame[name] = rows.numbers(column)
@@ -115,8 +115,8 @@ def _times(rows: Rows, source: Source, utc: bool) -> pd.Series:
         return times.rename("date")
     if source.timezone is None:
         raise InputError(
-            f"{rows.path}: time {rows.columns['time'][0]} names no offset from UTC, expected --timezone with its zone, "
-            "such as Asia/Kolkata"
+            f"{rows.where(0)}: time {rows.columns['time'][0]} names no offset from UTC, expected --timezone with its "
+            "zone, such as Asia/Kolkata"
         )
     return times.rename("clock")
 

@@ -53,7 +53,7 @@ class Source:
         """The zone of times that name none: --timezone, else the format's own."""
         return time_zone(self.timezone or default)
 
-    def unit_of(self, named: str | None, where: Path) -> str:
+    def unit_of(self, named: str | None, where: Path | str) -> str:
         """The unit that a file names, else --unit, else ug/m3.
 
         Raises:
@@ -63,8 +63,10 @@ class Source:
             raise InputError(f"{where}: PM2.5 is in {named[:60]!r}, but --unit says {self.unit!r}")
         return named or self.unit or "ug/m3"
 
-    def micrograms(self, values: NDArray[np.float64], units: pd.Series, path: Path) -> NDArray[np.float64]:
-        """Converts readings whose unit each row names ('' where it does not).
+    def micrograms(
+        self, values: NDArray[np.float64], units: pd.Series, where: Callable[[int], str]
+    ) -> NDArray[np.float64]:
+        """Converts readings whose unit each row names ('' where it does not); `where` says where a row comes from.
 
         Raises:
             InputError: A unit is no mass per volume, or --unit contradicts it.
@@ -72,7 +74,10 @@ class Source:
         out = values.copy()
         for unit in units.unique():
             rows = (units == unit).to_numpy()
-            out[rows] = to_micrograms_per_cubic_metre(values[rows], self.unit_of(unit, path), str(path))
+            if micrograms_in(unit) == 1 and self.unit is None:
+                continue
+            first = where(int(rows.argmax()))
+            out[rows] = to_micrograms_per_cubic_metre(values[rows], self.unit_of(unit, first), first)
         return out
 
 

@@ -13,7 +13,7 @@ from model_utils.errors import InputError
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.text import open_text
 from model_utils.sampling.pairs import great_circle_km
-from model_utils.sampling.splits import MATCH_KM, _letters
+from model_utils.sampling.splits import MATCH_KM, plain_letters
 
 NAME_COLUMNS = ("station", "name", "site", "station_name", "site_name")
 LATITUDE_COLUMNS = ("latitude", "lat")
@@ -94,7 +94,7 @@ def locate_stations(
         known = {"the readings": (place[0], place[1])}
         for source, places in lists.items():
             known[source] = (
-                places.get(_letters(str(station))) or places.get(_letters(str(name))) or (math.nan, math.nan)
+                places.get(plain_letters(str(station))) or places.get(plain_letters(str(name))) or (math.nan, math.nan)
             )
         known = {source: place for source, place in known.items() if all(map(math.isfinite, place))}
         problems = {source: _problem(*place, city.bounding_box) for source, place in known.items()}
@@ -136,9 +136,9 @@ def _by_name(stations: pd.DataFrame | None) -> dict[str, tuple[float, float]]:
     own: dict[str, set[int]] = {}
     other: dict[str, set[int]] = {}
     for row, (station, aliases) in enumerate(zip(stations["station"], stations["aliases"], strict=True)):
-        own.setdefault(_letters(station), set()).add(row)
+        own.setdefault(plain_letters(station), set()).add(row)
         for alias in aliases:
-            other.setdefault(_letters(alias), set()).add(row)
+            other.setdefault(plain_letters(alias), set()).add(row)
     latitude, longitude = stations["latitude"].tolist(), stations["longitude"].tolist()
     for key, rows in (other | own).items():
         if key and len(rows) == 1:

@@ -36,13 +36,13 @@ class Rows:
         path: The file, for messages.
         columns: A column each of the file's that were asked for, by name; text without surrounding spaces.
         decimal_comma: Whether numbers are written 12,5.
-        line: Line of the file that holds a row, counted from 0.
+        where: Says of a row, counted from 0, which file and line holds it.
     """
 
     path: Path
     columns: dict[str, Any]
     decimal_comma: bool
-    line: Callable[[int], int]
+    where: Callable[[int], str]
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -74,16 +74,29 @@ class Rows:
     def taken(self, positions: NDArray[np.intp]) -> Rows:
         """Some of the rows, which still know their lines."""
         columns = {name: words.take(pa.array(positions)) for name, words in self.columns.items()}
-        return Rows(self.path, columns, self.decimal_comma, lambda row: self.line(int(positions[row])))
+        return Rows(self.path, columns, self.decimal_comma, lambda row: self.where(int(positions[row])))
 
     def refuse(self, name: str, wrong: Any, expected: str) -> None:
         """Raises an InputError for the first row where `wrong` (N booleans) is true."""
         rows = np.flatnonzero(np.asarray(wrong))
         if rows.size:
             found = str(self.columns[name][int(rows[0])])
-            raise InputError(
-                f"{self.path}: line {self.line(int(rows[0]))}: {name} is {found[:60]!r}, expected {expected}"
-            )
+            raise InputError(f"{self.where(int(rows[0]))}: {name} is {found[:60]!r}, expected {expected}")
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """The rows of several files with the same columns, as one."""
+    starts = np.cumsum([0, *map(len, parts)])
+    columns = {
+        name: pa.chunked_array([chunk for part in parts for chunk in part.columns[name].chunks], pa.string())
+        for name in parts[0].columns
+    }
+
+    def where(row: int) -> str:
+        part = int(np.searchsorted(starts, row, side="right")) - 1
+        return parts[part].where(row - int(starts[part]))
+
+    return Rows(parts[0].path, columns, parts[0].decimal_comma, where)
 
 
 @dataclass(frozen=True)
@@ -131,7 +144,9 @@ class TextTable:
         try:
             table = pa.csv.read_csv(
                 pa.BufferReader(self._body),
-                pa.csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=numbers),
+                pa.csv.ReadOptions(
+                    use_threads=False, block_size=min(_BLOCK_BYTES, len(self._body) + 1), column_names=numbers
+                ),
                 pa.csv.ParseOptions(delimiter=self.delimiter, invalid_row_handler=keep),
                 pa.csv.ConvertOptions(column_types=dict.fromkeys(needed, pa.string()), include_columns=needed),
             )
@@ -154,11 +169,12 @@ class TextTable:
         if kept.size < table.num_rows:  # rows of delimiters only, as spreadsheets leave behind
             trimmed = {name: words.take(pa.array(kept)) for name, words in trimmed.items()}
 
-        def line(row: int) -> int:
+        def where(row: int) -> str:
             whole = (at for at, cells in self._lines() if cells == len(self.names))
-            return next((at for number, at in enumerate(whole) if number == kept[row]), 0)
+            line = next((at for number, at in enumerate(whole) if number == kept[row]), 0)
+            return f"{self.path}: line {line}"
 
-        return Rows(self.path, trimmed, self.delimiter == ";", line)
+        return Rows(self.path, trimmed, self.delimiter == ";", where)
 
     def _lines(self) -> Iterator[tuple[int, int]]:
         """Line and number of cells of each row that is not empty; slow, for messages only."""
@@ -222,7 +238,7 @@ def open_parquet(path: Path) -> tuple[tuple[str, ...], Callable[[dict[str, int]]
             raise InputError(f"{path}: not readable as Parquet ({' '.join(str(error).split())[:120]})") from None
         if table.num_rows == 0:
             raise InputError(f"{path}: found a header and no rows")
-        return Rows(path, columns, False, lambda row: row + 1)
+        return Rows(path, columns, False, lambda row: f"{path}: row {row + 1}")
 
     return names, rows
 

@@ -29,7 +29,7 @@ class Layer:
         file: The raster.
         view: The bands, followed by one that says which pixels hold data where the file has such a one.
         bands: How many bands without that.
-        nodata: The number that stands for no data: NaN in any band, another in all bands; None for none.
+        nodata: The number that stands for no data where all bands hold it; None for none.
         declared: False where the file does not say so, and 0 in all bands is only taken for no data.
         bounds: West, south, east and north in the lattice's zone, metres.
         scale: Size of a source pixel in lattice pixels, along the source's rows and columns.
@@ -58,17 +58,19 @@ class Layer:
                 no weight.
 
         Returns:
-            The numbers, bands x H x W, and which pixels hold data, H x W: those whose nearest source pixel does.
+            The numbers, bands x H x W, and which pixels hold data, H x W: those whose nearest source pixel does. A NaN
+            in some bands only is no such hole, and spreads as far as the kernel.
 
         Raises:
             InputError: The file is broken.
         """
         east, north = corner[0] * grid.gsd, -corner[1] * grid.gsd
-        options: dict[str, float | str] = {"SRC_ALPHA_MAX": 1}  # an alpha band says yes or no, never how much
+        options: dict[str, float | str] = {
+            "UNIFIED_SRC_NODATA": "YES",  # a pixel is empty if all bands are
+            "SRC_ALPHA_MAX": 1,  # an alpha band says yes or no, never how much
+        }
         if self.scale is not None:
             options |= {"XSCALE": self.scale[0], "YSCALE": self.scale[1]}
-        if self.nodata is not None and np.isnan(self.nodata):
-            options["UNIFIED_SRC_NODATA"] = "PARTIAL"  # one band is enough; rasterio's default is all bands
         with (
             blaming(self.file),
             WarpedVRT(

@@ -81,8 +81,9 @@ def crs_of(source: rasterio.DatasetReader) -> CRS:
 
 def _rectangle(source: rasterio.DatasetReader) -> tuple[float, float, float, float]:
     """West, south, east and north of the raster in its own system."""
-    xs, ys = zip(*(source.transform * (x, y) for x in (0, source.width) for y in (0, source.height)), strict=True)
-    return min(xs), min(ys), max(xs), max(ys)
+    corners = [(x, y, 1) for x in (0, source.width) for y in (0, source.height)]
+    xs, ys, _ = np.reshape(source.transform, (3, 3)) @ np.transpose(corners)
+    return float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max())
 
 
 def bounds_in(source: rasterio.DatasetReader, crs: str) -> tuple[float, float, float, float]:
@@ -96,12 +97,13 @@ def bounds_in(source: rasterio.DatasetReader, crs: str) -> tuple[float, float, f
 
 def scale_on(source: rasterio.DatasetReader, grid: TileGrid) -> tuple[float, float] | None:
     """Lattice pixels per source pixel along the source's rows and columns, at its middle; None where it has none."""
-    middle = source.transform * (source.width / 2, source.height / 2)
-    (east,), (north,) = transform(crs_of(source), grid.crs, [middle[0]], [middle[1]])
+    place = np.reshape(source.transform, (3, 3))
+    middle_x, middle_y, _ = place @ (source.width / 2, source.height / 2, 1)
+    (east,), (north,) = transform(crs_of(source), grid.crs, [middle_x], [middle_y])
     step = grid.gsd / 2
     xs, ys = transform(
         grid.crs, crs_of(source), [east - step, east + step, east, east], [north, north, north - step, north + step]
     )
-    columns, rows = zip(*(~source.transform * place for place in zip(xs, ys, strict=True)), strict=True)
-    steps = [np.hypot(at[1] - at[0], at[3] - at[2]) for at in (columns, rows)]
+    columns, rows, _ = np.linalg.inv(place) @ (xs, ys, np.ones(4))
+    steps = [float(np.hypot(at[1] - at[0], at[3] - at[2])) for at in (columns, rows)]
     return (1 / steps[0], 1 / steps[1]) if np.isfinite(steps).all() and min(steps) > 0 else None

@@ -136,7 +136,7 @@ def _judge(
 
     lasting = daily_rest.rolling(_WINDOW, center=True, min_periods=_FEW).median().abs() > tolerance.lasting + slack
     apart = lasting.to_numpy()[row_of_day] | (np.abs(np.nan_to_num(consensus.offset)) > tolerance.constant)
-    change = daily.diff().abs().rolling(_WINDOW, center=True, min_periods=_FEW).median().to_numpy()
+    change = daily.diff().abs().rolling(_WINDOW, center=True, min_periods=2 * _FEW).median().to_numpy()
     usual = pd.DataFrame(change).median(axis=1).to_numpy()[:, None]
     deaf = ((change < _DEAF_SHARE * usual) & (usual > tolerance.change))[row_of_day]
     departs = np.abs(np.nan_to_num(consensus.rest)) > tolerance.single[period] + slack
