@@ -2,8 +2,8 @@
 
 The scenes are a few GeoTIFFs that the script makes (three bands, deflate, in another UTM zone than the tiles), or one
 that you give; the tiles lie on a grid without gaps. The rival is timed on an even sample of the tiles, since it would
-take minutes for all. Both take turns in one process. The last lines give the peak memory of processes of their own
-that cut everything and do nothing else: resident pages, with all imports.
+take minutes for all. Both take turns in one process. The last line gives the peak memory of a process of its own that
+cuts everything and does nothing else: resident pages, with all imports.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=300, help="tiles a turn for the rival")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", choices=["imports", "all tiles"], help=argparse.SUPPRESS)
+    parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)  # be that process
     flags = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         paths = flags.surface or made_scenes(Path(folder), flags.scenes, flags.size)
-        if flags.only:
-            if flags.only == "all tiles":
-                print(cut_all(paths, *grid_and_sites(paths, flags.gsd, flags.tile_size)))
+        if flags.memory:
+            cut_all(paths, *grid_and_sites(paths, flags.gsd, flags.tile_size))
             print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)
-            return
-        compare(paths, flags)
+        else:
+            compare(paths, flags)
 
 
 def compare(paths: list[Path], flags: argparse.Namespace) -> None:
-    """Times both, then measures memory."""
+    """Measures memory, then times both."""
+    memory = peak_memory(paths, flags)  # first: a process begins with the peak of the one that starts it
     import torch
     from timing import setting, spread, take_turns
 
@@ -78,8 +78,7 @@ def compare(paths: list[Path], flags: argparse.Namespace) -> None:
     for name, values in rates.items():
         print(f"  {name:24}{spread(values)} tiles/s")
     print(f"  ratio ours : one open a tile {spread(rates['ours'] / rates['one open a tile'])}")
-    for what in ("imports", "all tiles"):
-        print(f"  peak memory, {what:11}{peak_memory(what, paths, flags):.4g} MB")
+    print(f"  peak memory {memory:.4g} MB")
 
 
 def made_scenes(folder: Path, count: int, size: int) -> list[Path]:
@@ -130,10 +129,10 @@ def one_open_a_tile(paths: list[Path], grid: TileGrid, sites: pd.DataFrame) -> N
             window.read()
 
 
-def peak_memory(what: str, paths: list[Path], flags: argparse.Namespace) -> float:
+def peak_memory(paths: list[Path], flags: argparse.Namespace) -> float:
     """Megabytes that a fresh process held at most."""
     sizes = ["--gsd", flags.gsd, "--tile-size", flags.tile_size]
-    command = [sys.executable, __file__, "--only", what, "--surface", *paths, *sizes]
+    command = [sys.executable, __file__, "--memory", "--surface", *paths, *sizes]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from argparse import HelpFormatter
@@ -134,15 +135,15 @@ def _bare_switches(argv: Sequence[str], config_class: type[Any]) -> list[str]:
 
 
 def _plain_lists(argv: Sequence[str], config_class: type[Any]) -> list[str]:
-    """Lets lists be typed plainly: `--bands red,nir` means `--bands [red,nir]`."""
+    """Lets lists be typed plainly: `--bands red,nir` means `--bands ["red", "nir"]`, and 3,2,1 are texts as well."""
     lists = {f"--{item.name}" for item in fields(config_class) if str(item.type).startswith("tuple[")}
     out: list[str] = []
     for word in argv:
         flag, equals, value = word.partition("=")
         if flag in lists and equals and not value.startswith("["):
-            word = f"{flag}=[{value}]"
+            word = f"{flag}={json.dumps(value.split(','))}"
         elif out and out[-1] in lists and not word.startswith("["):
-            word = f"[{word}]"
+            word = json.dumps(word.split(","))
         out.append(word)
     return out
 

@@ -30,12 +30,14 @@ class StationReadings:
     Attributes:
         flagged: `StationRecords.table` with the weather in the archive's columns, and flag_<name>.
         stations: station, station_name, latitude, longitude.
+        weather_findings: What was found against the weather and done about it, as `check_weather` says it.
         files: What it was read from.
         report: What a person should know.
     """
 
     flagged: pd.DataFrame
     stations: pd.DataFrame
+    weather_findings: pd.DataFrame
     files: tuple[Path, ...]
     report: tuple[str, ...]
 
@@ -67,7 +69,7 @@ def station_readings(
         *_told(findings),
     ]
     files = (*records.files, *((stations,) if stations else ()))
-    return StationReadings(flagged[~flagged["flag_coordinates"]], located, files, tuple(report))
+    return StationReadings(flagged[~flagged["flag_coordinates"]], located, findings, files, tuple(report))
 
 
 @dataclass(frozen=True)
@@ -168,19 +170,20 @@ def read_labels(config: PrepareConfig, city: City) -> Labels:
         stations = pd.DataFrame(places, columns=list(_LOCATED))
     weather = None
     if config.meteorology is not None:
-        weather, weather_files, line = read_weather(config.meteorology, city, config.timezone)
+        weather, weather_files, lines = read_weather(config.meteorology, city, config.timezone)
         files += weather_files
-        report.append(line)
+        report += lines
     return Labels(stations, readings, weather, drop, config.min_hours, config.window_hours, tuple(files), tuple(report))
 
 
 def _told(findings: pd.DataFrame) -> list[str]:
-    """Findings about the weather as lines."""
-    return [
-        f"weather of {row.station}: {row.column}, {row.first:%Y-%m-%d} to {row.last:%Y-%m-%d}, {row.count} values: "
-        f"{row.found}: {row.done}"
-        for row in findings.itertuples(index=False)
-    ]
+    """Findings about the weather in a line for each column and what was done; the whole list is a file."""
+    lines = []
+    for (column, done), group in findings.groupby(["column", "done"], sort=True):
+        stations = sorted(group["station"].unique())
+        names = ", ".join(stations[:6]) + (", ..." if len(stations) > 6 else "")
+        lines.append(f"weather: {column}: {done}: {group['count'].sum()} values of {len(stations)} stations ({names})")
+    return lines
 
 
 def _drop(names: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from model_utils.ingest.scenes.spool import CutSettings
 from model_utils.ingest.scenes.tally import Tally
 from model_utils.project import archive_folder
 
-READINGS = "readings.parquet"
+READINGS, FINDINGS = "readings.parquet", "weather_findings.csv"
 _SPOOL = ".spool-"
 _MOST_WORKERS = 8
 
@@ -43,7 +43,8 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
     """Writes the archive of a city from scenes, or adds the scenes that it does not hold yet, and says what it holds.
 
     The rows are in the order of the scenes' times, and an archive that grew equals one that was made at once. Beside
-    it, `readings.parquet` keeps the labels of all days with their flags, whether a scene shows them or not.
+    it, `readings.parquet` keeps the labels of all days with their flags, whether a scene shows them or not, and
+    `weather_findings.csv` what was found against the weather.
 
     Args:
         config: All settings.
@@ -94,14 +95,12 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
         writer.commit(
             city=city.name,
             ground_sample_distance_m=gsd,
-            created_by={**made, "scenes": tally.entries, "report": report},
+            created_by={**made, "scene_list": tally.entries, "report": report},
             sources=[*gone, *files.values(), *label_files],
             licence=config.licence,
             attribution=config.attribution,
         )
-        if table is not None:
-            with atomic.replacing(target / READINGS) as temporary:
-                table.to_parquet(temporary)
+        _keep_readings(target, labels, table)
     size = f"{config.tile_size} x {config.tile_size} px of {gsd:g} m"
     print(f"{target}: {tally.tiles} tiles, {size}, bands {', '.join(catalogue.bands)}")
     added = [f"{len(new)} scenes were cut, {len(previous.scenes)} were there already"] if previous else []
@@ -110,6 +109,16 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
     )
     for line in [*added, *kept, *report]:
         print(f"  {line}")
+
+
+def _keep_readings(target: Path, labels: Labels, table: pd.DataFrame | None) -> None:
+    """Writes what was read and found beside the archive: labels of all days, and all findings about the weather."""
+    if table is None or labels.readings is None:
+        return
+    with atomic.replacing(target / READINGS) as temporary:
+        table.to_parquet(temporary)
+    with atomic.replacing(target / FINDINGS) as temporary:
+        labels.readings.weather_findings.to_csv(temporary, index=False)
 
 
 def _how_made(config: PrepareConfig, catalogue: Catalogue, labels: Labels) -> dict[str, Any]:

@@ -19,7 +19,7 @@ class CloudField:
 
     One random field on cells of at least four pixels; the cloud is where it is highest, so that `cover` of the region
     has an opacity of one half or more. The shadow is the same field displaced by the clouds' height times the tangent
-    of the sun's zenith angle, away from a sun that stands in the morning's south-east (north-east south of the equator).
+    of the sun's zenith angle, away from a sun that stands in the south-east (north-east south of the equator).
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class CloudField:
         return np.clip((field - self._threshold) / np.float32(_EDGE) + np.float32(0.5), 0, 1)
 
 
-def _neighbours(positions: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+def _neighbours(positions: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """The cell before each position, and how far it lies on the way to the next."""
     lower = np.floor(positions).astype(np.intp)
     return lower, (positions - lower).astype(np.float32)

@@ -78,7 +78,7 @@ def warp_ground(path: Path, region: Region, bands: Sequence[str], file: Path) ->
             indexes = band_indexes(path, scene, bands)
             with WarpedVRT(
                 scene,
-                crs=region.crs,
+                crs=region.grid.crs,
                 transform=region.transform(MARGIN),
                 width=width,
                 height=height,

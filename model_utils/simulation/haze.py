@@ -29,6 +29,23 @@ _COLUMN_LOCAL_SHARE, _COLUMN_RANGE_KM = 0.2, 10.0  # of its variance, what varie
 
 
 @dataclass(frozen=True)
+class Sky:
+    """What one scene shows.
+
+    Attributes:
+        tau550: Aerosol optical depth at 0.55 um of n points.
+        sun: Cosine of the solar zenith angle.
+        angstrom: Exponent.
+        cloud_cover: Expected share under cloud.
+    """
+
+    tau550: Floats
+    sun: float
+    angstrom: float
+    cloud_cover: float
+
+
+@dataclass(frozen=True)
 class Haze:
     """What the scenes show.
 
@@ -43,6 +60,10 @@ class Haze:
     sun: Floats
     angstrom: Floats
     cloud_cover: Floats
+
+    def on(self, day: int) -> Sky:
+        """One day's."""
+        return Sky(self.tau550[day], self.sun[day], self.angstrom[day], self.cloud_cover[day])
 
 
 def around(places: pd.DataFrame) -> tuple[Floats, Floats]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ def grid_places(city: City, spacing_km: float) -> pd.DataFrame:
     return with_kilometres(city, rows)
 
 
-def with_kilometres(city: City, rows: list[tuple[str, str, str, float, float]]) -> pd.DataFrame:
+def with_kilometres(city: City, rows: Sequence[tuple[str, str, str, float, float]]) -> pd.DataFrame:
     """Adds the distance east and north of the bounding box's centre."""
     box = city.bounding_box
     latitude, longitude = (box.south + box.north) / 2, (box.west + box.east) / 2

@@ -74,7 +74,7 @@ def reflectance_table(scene: rasterio.DatasetReader, indexes: Sequence[int], ban
     means = ((coarse[:, seen] / 255) ** GAMMA).mean(axis=1)
     scales = np.array([TYPICAL_REFLECTANCE[band] for band in bands]) / np.maximum(means, 1e-6)
     table = ((np.arange(256) / 255) ** GAMMA)[:, None] * scales
-    return np.clip(table, 0.005, 0.5).astype(np.float32)
+    return np.asarray(np.clip(table, 0.005, 0.5), np.float32)
 
 
 def band_indexes(path: Path, scene: rasterio.DatasetReader, bands: Sequence[str]) -> list[int]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from rasterio.warp import transform, transform_bounds
 from scipy.interpolate import make_interp_spline
 
-from model_utils.cities import BoundingBox, City
+from model_utils.cities import City
+from model_utils.ingest.scenes.grid import TileGrid
 from model_utils.simulation.places import with_kilometres
 from model_utils.simulation.random_fields import Floats
 
@@ -21,71 +22,62 @@ _NODES_AROUND = 3  # beyond the region, so that the spline's ends lie outside
 Bounds = tuple[float, float, float, float]
 
 
-def utm_zone(box: BoundingBox) -> str:
-    """The WGS84 UTM zone of the middle of a box."""
-    latitude, longitude = (box.south + box.north) / 2, (box.west + box.east) / 2
-    return f"EPSG:{(32600 if latitude >= 0 else 32700) + int((longitude + 180) // 6) % 60 + 1}"
-
-
 @dataclass(frozen=True)
 class Region:
-    """Pixels whose edges lie at integer multiples of the ground sample distance in a UTM zone.
+    """A rectangle of the lattice that all tiles of a city lie on.
 
     Attributes:
-        crs: The zone.
-        gsd: Metres per pixel.
-        left: The west edge is left * gsd.
-        top: The north edge is top * gsd.
+        grid: The lattice.
+        left: Column of its first pixel.
+        top: Row of its first pixel, counted southwards from the zone's origin.
         width: Pixels.
         height: Pixels.
     """
 
-    crs: str
-    gsd: float
+    grid: TileGrid
     left: int
     top: int
     width: int
     height: int
 
     @classmethod
-    def of(cls, city: City, gsd: float, margin: int, surface: tuple[object, Bounds] | None = None) -> Region | None:
-        """The city's bounding box with a margin of pixels around it, clipped to a surface.
+    def of(cls, city: City, grid: TileGrid, surface: tuple[object, Bounds]) -> Region | None:
+        """The city's bounding box with a tile's width around it, clipped to a surface.
 
         Args:
             city: The city.
-            gsd: Metres per pixel.
-            margin: Pixels.
+            grid: Its lattice.
             surface: Coordinate reference system and bounds (west, south, east, north) of the surface.
 
         Returns:
             The region, or None where surface and box have nothing in common.
         """
-        box, crs = city.bounding_box, utm_zone(city.bounding_box)
-        west, south, east, north = transform_bounds("EPSG:4326", crs, box.west, box.south, box.east, box.north)
-        west, south, east, north = west - margin * gsd, south - margin * gsd, east + margin * gsd, north + margin * gsd
-        if surface:
-            inner = transform_bounds(surface[0], crs, *surface[1])
-            west, south, east, north = (
-                max(west, inner[0]),
-                max(south, inner[1]),
-                min(east, inner[2]),
-                min(north, inner[3]),
-            )
-        left, top = int(np.floor(west / gsd)), int(np.ceil(north / gsd))
-        width, height = int(np.ceil(east / gsd)) - left, top - int(np.floor(south / gsd))
-        return cls(crs, gsd, left, top, width, height) if min(width, height) > 0 else None
+        box, margin = city.bounding_box, grid.tile_size * grid.gsd
+        west, south, east, north = transform_bounds("EPSG:4326", grid.crs, box.west, box.south, box.east, box.north)
+        inner = transform_bounds(surface[0], grid.crs, *surface[1])
+        left, bottom = (np.floor(max(a - margin, b) / grid.gsd) for a, b in ((west, inner[0]), (south, inner[1])))
+        right, top = (np.ceil(min(a + margin, b) / grid.gsd) for a, b in ((east, inner[2]), (north, inner[3])))
+        width, height = int(right - left), int(top - bottom)
+        return cls(grid, int(left), -int(top), width, height) if min(width, height) > 0 else None
 
     def transform(self, margin: int = 0) -> rasterio.Affine:
         """The georeference, of the region or of it with a margin of pixels on each side."""
-        x, y = (self.left - margin) * self.gsd, (self.top + margin) * self.gsd
-        return rasterio.Affine(self.gsd, 0, x, 0, -self.gsd, y)
+        gsd = self.grid.gsd
+        return rasterio.Affine(gsd, 0, (self.left - margin) * gsd, 0, -gsd, -(self.top - margin) * gsd)
 
-    def windows(self, places: pd.DataFrame, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First row and column of the size x size pixels whose middle is nearest to each place."""
-        x, y = transform("EPSG:4326", self.crs, places["longitude"].to_numpy(), places["latitude"].to_numpy())
-        columns = np.round(np.array(x) / self.gsd - size / 2).astype(int) - self.left
-        rows = self.top - np.round(np.array(y) / self.gsd + size / 2).astype(int)
-        return rows, columns
+    def windows(self, places: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First row and column, in the region, of each place's tile."""
+        degrees = places["longitude"].to_numpy(), places["latitude"].to_numpy()
+        columns, rows = self.grid.corners(*transform("EPSG:4326", self.grid.crs, *degrees))
+        return rows - self.top, columns - self.left
+
+    def east(self, columns: Floats) -> Floats:
+        """Eastings (m) of points in units of pixels from the region's corner."""
+        return np.asarray((self.left + columns) * self.grid.gsd)
+
+    def north(self, rows: Floats) -> Floats:
+        """Northings (m) of points in units of pixels from the region's corner."""
+        return np.asarray(-(self.top + rows) * self.grid.gsd)
 
 
 class HazeGrid:
@@ -97,11 +89,10 @@ class HazeGrid:
 
     def __init__(self, region: Region, city: City) -> None:
         self._region = region
-        west, north = region.left * region.gsd, region.top * region.gsd
-        self._x = _node_positions(west, west + region.width * region.gsd)
-        self._y = _node_positions(north - region.height * region.gsd, north)
+        self._x = _node_positions(*region.east(np.array([0.0, region.width])))
+        self._y = _node_positions(*region.north(np.array([region.height, 0.0])))
         x, y = (axis.ravel() for axis in np.meshgrid(self._x, self._y))
-        longitudes, latitudes = transform(region.crs, "EPSG:4326", x, y)
+        longitudes, latitudes = transform(region.grid.crs, "EPSG:4326", x, y)
         rows = [
             ("", "", "node", latitude, longitude) for latitude, longitude in zip(latitudes, longitudes, strict=True)
         ]
@@ -111,9 +102,8 @@ class HazeGrid:
 
     def over_pixels(self, values: Floats, first_row: int, last_row: int) -> NDArray[np.float32]:
         """A field in the middles of the pixels of some rows (rows x width), from its values at the nodes."""
-        r = self._region
-        x = (r.left + np.arange(r.width) + 0.5) * r.gsd
-        y = (r.top - np.arange(first_row, last_row) - 0.5) * r.gsd
+        x = self._region.east(np.arange(self._region.width) + 0.5)
+        y = self._region.north(np.arange(first_row, last_row) + 0.5)
         grid = values.reshape(len(self._y), len(self._x))
         left = (self._weights_y(y) @ grid).astype(np.float32)
         return np.asarray(left @ self._weights_x(x).T.astype(np.float32))
@@ -129,8 +119,8 @@ class HazeGrid:
         Returns:
             ... x n.
         """
-        y = self._weights_y((self._region.top - rows) * self._region.gsd)
-        x = self._weights_x((self._region.left + columns) * self._region.gsd)
+        y = self._weights_y(self._region.north(rows))
+        x = self._weights_x(self._region.east(columns))
         grid = values.reshape(*values.shape[:-1], len(self._y), len(self._x))
         return np.asarray(np.einsum("pi,...ij,pj->...p", y, grid, x, optimize=True))
 

@@ -62,7 +62,7 @@ class Previous:
     @property
     def scenes(self) -> dict[str, dict[str, Any]]:
         """What it says of each scene that it took or left out."""
-        return dict(self.record["scenes"])
+        return dict(self.record["scene_list"])
 
     def table(self, scene_id: str) -> pd.DataFrame:
         """The columns `SITE_AND_SCENE` of a scene's rows."""
@@ -81,7 +81,7 @@ def read_previous(folder: Path, settings: Mapping[str, Any]) -> Previous:
     """
     archive = open_archive(folder)
     made = archive.metadata.created_by
-    if made.get("command") != COMMAND or not isinstance(made.get("scenes"), dict):
+    if made.get("command") != COMMAND or not isinstance(made.get("scene_list"), dict):
         raise InputError(
             f"{folder}: an archive is already there, made by {made.get('command', 'another program')}; "
             "--overwrite replaces it"

@@ -65,7 +65,7 @@ class SpooledScene:
 
 def tile_hashes(site_ids: Sequence[str], tiles: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """A 64-bit hash of site and pixels of each tile; 0 where all pixels are equal, which proves nothing."""
-    flat = tiles.reshape(len(tiles), -1)
+    flat = tiles.reshape(len(tiles), int(np.prod(tiles.shape[1:])))
     plain = (flat == flat[:, :1]).all(axis=1)
     hashes = np.zeros(len(tiles), np.uint64)
     for number in np.flatnonzero(~plain).tolist():

@@ -17,7 +17,7 @@ _NETCDF = (".nc", ".nc4", ".netcdf")
 _POINTS_APART = 0.1  # degrees, finer than the grids of reanalyses
 
 
-def read_weather(path: Path, city: City, timezone: str | None) -> tuple[pd.DataFrame, tuple[Path, ...], str]:
+def read_weather(path: Path, city: City, timezone: str | None) -> tuple[pd.DataFrame, tuple[Path, ...], list[str]]:
     """Reads a CSV file or ERA5 NetCDF, or a folder of one of them.
 
     Args:
@@ -26,7 +26,7 @@ def read_weather(path: Path, city: City, timezone: str | None) -> tuple[pd.DataF
         timezone: Of times that name none; by default the city's.
 
     Returns:
-        The weather as `weather_for` takes it, its files, and a line on what came in.
+        The weather as `weather_for` takes it, its files, and lines on what came in.
 
     Raises:
         InputError: Naming the file, and what is wrong.
@@ -53,4 +53,5 @@ def read_weather(path: Path, city: City, timezone: str | None) -> tuple[pd.DataF
             break
     first, last = table["local_date"].min(), table["local_date"].max()
     line = f"weather: {', '.join(columns)} of {places}, {first:%Y-%m-%d} to {last:%Y-%m-%d}"
-    return table, gridded or tuple(file for file in files if file.suffix.lower() == ".csv"), line
+    files = gridded or tuple(file for file in files if file.suffix.lower() == ".csv")
+    return table, files, [line, *table.attrs.get("notes", ())]
