@@ -78,7 +78,8 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
         reason = " ".join(str(error).split()).split("trusted source. ")[-1].split("error: ")[-1]
         refused = isinstance(error, pickle.UnpicklingError)
         what = "refused, for it holds more than tensors or is broken" if refused else "not a PyTorch file"
-        raise WeightsError(f"{path}: {what}; nothing of it was run ({reason[:100]})") from None
+        expected = "expected safetensors or a state dict"
+        raise WeightsError(f"{path}: {what}; nothing of it was run ({reason[:80]}), {expected}") from None
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping):

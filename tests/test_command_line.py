@@ -26,6 +26,7 @@ REQUIRED: dict[str, list[str]] = {
     "inspect": ["--city", "Delhi"],
     "pretrain": ["--city", "Delhi", "--method", "SimCLR", "--pairs", "regular"],
     "supervise": ["--city", "Delhi", "--start", "randomly_initialized"],
+    "convert-weights": ["--weights", "a.pkl", "--output", "b.safetensors"],
     "demo": [],
 }
 EACH_VERB = pytest.mark.parametrize("verb", VERBS)

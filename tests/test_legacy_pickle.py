@@ -411,7 +411,7 @@ def test_samples_become_the_rows_of_an_archive(tmp_path, capsys) -> None:
     np.testing.assert_array_equal(archive.tiles(), np.stack([each["Image"] for each in samples]))
     np.testing.assert_array_equal(rows["pm25"], np.float32([100.5, np.nan, np.nan, np.nan, 104.5]))
     np.testing.assert_array_equal(rows["pm25_unfiltered"], [100.5, -999, 985, np.nan, 104.5])
-    assert rows["quality"].tolist() == ["", "negative", "saturated", "", ""]
+    assert rows["quality"].tolist() == ["", "missing_code", "saturated", "", ""]
     assert str(rows["time_utc"][0]) == "2019-01-04 05:00:00+00:00"  # 10:30 in Delhi
     assert str(rows["time_utc"][4]) == "2019-06-01 05:00:00+00:00"  # the overpass at 10:30
     assert rows["local_date"].astype(str).tolist()[::4] == ["2019-01-04", "2019-06-01"]
@@ -421,7 +421,7 @@ def test_samples_become_the_rows_of_an_archive(tmp_path, capsys) -> None:
     assert rows["latitude"].tolist() == [28.5 + 0.01 * number for number in range(5)]
     assert rows["site_id"].tolist() == list("01234")
     assert rows["sample_id"].is_unique
-    for words in ("local time of Asia/Kolkata", "1 samples have a date without a time", "flagged 'negative'"):
+    for words in ("local time of Asia/Kolkata", "1 samples have a date without a time", "1 missing_code"):
         assert words in said
 
 

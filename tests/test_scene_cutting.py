@@ -287,6 +287,7 @@ def with_holes(tmp_path, how):
     pixels = np.random.default_rng(6).integers(1, 200, (bands, 60, 60)).astype(np.uint8)
     path = tmp_path / f"{how}.tif"
     if how == "alpha":
+        pixels[0] = 0
         write(path, np.concatenate([pixels, np.where(valid, 255, 0).astype(np.uint8)[None]]), alpha=True)
     elif how == "mask":
         write(path, pixels, mask=np.where(valid, 255, 0).astype(np.uint8))
@@ -333,6 +334,34 @@ def test_holes_do_not_bleed_into_their_neighbours(tmp_path, how):
         raster.write(flat, [1, 2, 3])
     found = cut(scene_of(bands_of(path, 2, 3)), sites_at([0, 15, 30], [0, 15, 30]))
     assert set(np.unique(found.tiles)) == {0, 100}
+
+
+def test_an_alpha_band_says_yes_or_no_and_never_how_much(tmp_path):
+    pixels = np.random.default_rng(14).integers(0, 256, (3, 60, 60), dtype=np.uint8)
+    place = rasterio.Affine(10, 0, EAST + 4, 0, -10, NORTH - 3)
+    plain = write(tmp_path / "plain.tif", pixels, place=place)
+    faint = np.random.default_rng(13).integers(1, 256, (1, 60, 60), dtype=np.uint8)
+    veiled = write(tmp_path / "veiled.tif", np.concatenate([pixels, faint]), place=place, alpha=True)
+    sites = sites_at([5, 30], [5, 30])
+    expected, found = (cut(scene_of(bands_of(path, 1, 2, 3)), sites) for path in (plain, veiled))
+    assert np.abs(found.tiles.astype(int) - expected.tiles).max() <= 1
+    assert (found.valid_fraction == 1).all()
+
+
+@pytest.mark.parametrize("how", ["alpha", "mask", "nodata", "float", "alpha and nodata"])
+def test_borders_are_invalid_whatever_else_the_file_says(tmp_path, how):
+    pixels = np.random.default_rng(15).integers(1, 200, (3, 40, 40)).astype(np.float32 if how == "float" else np.uint8)
+    pixels[:, :, :12] = 250 if how == "alpha and nodata" else 0
+    opaque = np.full((1, 40, 40), 255, pixels.dtype)
+    path = tmp_path / "scene.tif"
+    if how.startswith("alpha"):
+        write(path, np.concatenate([pixels, opaque]), alpha=True, nodata=250 if how.endswith("nodata") else None)
+    else:
+        write(path, pixels, mask=opaque[0] if how == "mask" else None, nodata=250 if how == "nodata" else None)
+    found = cut(scene_of(bands_of(path, 1, 2, 3)), sites_at([4], [4]))
+    pixels[:, :, :12] = 0
+    np.testing.assert_array_equal(found.tiles[0], np.moveaxis(np.rint(pixels[:, 4:20, 4:20]), 0, -1))
+    assert found.valid_fraction[0] == 0.5
 
 
 def test_a_fourth_band_that_is_marked_alpha_is_data_when_it_is_asked_for(tmp_path):
@@ -418,6 +447,15 @@ def test_a_coarser_mask_is_read_to_the_nearest_pixel_and_ends_where_it_ends(tmp_
         window = fine[at : at + 16, at : at + 16]
         assert found.valid_fraction[number] == np.float32((window > 0).mean())
         assert found.cloud_fraction[number] == np.float32((window == 9).sum() / (window > 0).sum())
+
+
+def test_where_a_mask_does_not_reach_nothing_is_known(tmp_path, raster):
+    mask = write(tmp_path / "classi.tif", np.zeros((3, 90, 20), np.uint8))
+    found = cut(scene_of(bands_of(raster[0], 1), kind="classi", mask=mask), sites_at([0, 12, 40], [0, 0, 0]))
+    shown = raster[1][0] > 0
+    assert found.positions.tolist() == [0, 1]
+    assert found.valid_fraction.tolist() == [shown[:16, :16].mean(), shown[:16, 12:20].sum() / 256]
+    assert (found.cloud_fraction == 0).all()
 
 
 def test_a_mask_with_other_bands_is_refused(tmp_path, raster):

@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _overview() -> str:
     lines = ["usage: pm25 <verb> [flags]      pm25 <verb> --help lists the flags of a verb", ""]
-    lines += [f"  {verb:<10} {command.summary}" for verb, command in VERBS.items()]
+    lines += [f"  {verb:<15} {command.summary}" for verb, command in VERBS.items()]
     return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ from contrastive_models.encoders import create_encoder, load_weights_file
 from contrastive_models.legacy_weights import SUFFIXES, read_legacy_encoder
 from contrastive_models.weights import WeightsError, read_encoder, weights_hash
 from model_utils.archive.format import ArchiveMetadata
-from model_utils.archive.reader import TileArchive, open_archive
+from model_utils.archive.reader import TileArchive
 from model_utils.errors import InputError
 from model_utils.pretraining.data import band_statistics
 from model_utils.project import weights_path
@@ -31,8 +31,7 @@ class StartingEncoder:
         mean: Mean of each band, 0..1, for its inputs.
         std: Standard deviation of each band, 0..1.
         sha256: Hash of its numbers.
-        seen_sites: Sites whose images it was pre-trained on; all of the archive's where that is not known.
-        seen_sites_known: False for weights that do not say it.
+        seen_sites: Sites whose images it was pre-trained on; None for weights that do not say it.
     """
 
     name: str
@@ -40,8 +39,7 @@ class StartingEncoder:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     sha256: str
-    seen_sites: frozenset[str]
-    seen_sites_known: bool = True
+    seen_sites: frozenset[str] | None
 
 
 def described_by_weights(config: SuperviseConfig) -> SuperviseConfig:
@@ -131,7 +129,7 @@ def _legacy(config: SuperviseConfig, path: Path, training: TileArchive) -> Start
         raise InputError(f"{path}: takes {legacy.channels} bands, the archive has {len(bands)} ({', '.join(bands)})")
     print(f"{path}: does not name its bands: taken to be {', '.join(bands)}", flush=True)
     encoder = legacy.module.to(memory_format=torch.channels_last)
-    return _completed(config, path, training, StartingEncoder(legacy.name, encoder, (), (), "", frozenset(), False))
+    return _completed(config, path, training, StartingEncoder(legacy.name, encoder, (), (), "", None))
 
 
 def _pretrained(config: SuperviseConfig, training: TileArchive) -> StartingEncoder:
@@ -159,22 +157,21 @@ def _pretrained(config: SuperviseConfig, training: TileArchive) -> StartingEncod
     trained, here = metadata.ground_sample_distance_m, archive.ground_sample_distance_m
     if trained and abs(trained / here - 1) > 0.1:
         print(f"{path}: was trained at {trained:g} m a pixel, these tiles have {here:g} m", flush=True)
-    seen = frozenset(metadata.seen_sites)
-    known = bool(metadata.archive_sha256)  # weights that were converted do not say what they were trained on
-    start = StartingEncoder(config.encoder, encoder, metadata.mean, metadata.std, "", seen, known)
+    # weights that were converted do not say what they were trained on
+    seen = frozenset(metadata.seen_sites) if metadata.archive_sha256 else None
+    start = StartingEncoder(config.encoder, encoder, metadata.mean, metadata.std, "", seen)
     return _completed(config, path, training, start)
 
 
 def _completed(config: SuperviseConfig, path: Path, training: TileArchive, start: StartingEncoder) -> StartingEncoder:
     """Fills in what the weights do not say, and says so."""
-    mean, std, seen = start.mean, start.std, start.seen_sites
+    mean, std = start.mean, start.std
     if not mean:
         mean, std = band_statistics(training, config.seed)
         print(f"{path}: has no band means: those of the training stations' tiles are taken", flush=True)
-    if not start.seen_sites_known:
-        seen = frozenset(open_archive(training.folder).samples["site_id"])
+    if start.seen_sites is None:
         print(f"{path}: does not say which sites it saw: the test stations may be among them", flush=True)
-    return replace(start, mean=mean, std=std, sha256=weights_hash(start.encoder), seen_sites=seen)
+    return replace(start, mean=mean, std=std, sha256=weights_hash(start.encoder))
 
 
 def _create(config: SuperviseConfig, archive: ArchiveMetadata, pretrained: bool = False) -> nn.Module:

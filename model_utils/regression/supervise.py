@@ -178,7 +178,7 @@ def _statistics(
     cloudy: int,
 ) -> dict[str, Any]:
     """Scores of the method and of the references on the same test rows, and where all of it comes from."""
-    pretrained_on = start.seen_sites & set(test["site_id"])
+    seen = None if start.seen_sites is None else len(start.seen_sites & set(test["site_id"]))
     scored = samples["sample_id"].isin(evaluated(test)["sample_id"])
     trained_on = np.logical_or.reduce([each.training for each in rounds])
     references: dict[str, Any] = {}
@@ -204,8 +204,8 @@ def _statistics(
         "quality_counts_training": quality_counts(samples.loc[trained_on, "quality"]),
         "quality_counts_archive": quality_counts(archive.samples["quality"]),
         "n_stations_training": int(np.median([samples.loc[each.training, "site_id"].nunique() for each in rounds])),
-        "transductive": bool(pretrained_on),
-        "test_stations_seen_in_pretraining": len(pretrained_on),
+        "transductive": None if seen is None else seen > 0,  # None: 2022 weights do not say it
+        "test_stations_seen_in_pretraining": seen,
         "seeds": {"seed": config.seed, "draw": config.draw},
         "versions": library_versions(),
         "archive_sha256": archive.metadata.content_sha256,

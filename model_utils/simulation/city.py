@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,8 +13,9 @@ from model_utils.cities import load_city
 from model_utils.configuration import package_version, record
 from model_utils.errors import InputError
 from model_utils.ingest.chips import file_hash
-from model_utils.ingest.daily_readings import read_daily_readings
+from model_utils.ingest.labelling import station_readings
 from model_utils.ingest.progress import shown
+from model_utils.ingest.readings.labels import daily_labels
 from model_utils.project import archive_folder
 from model_utils.simulation.config import SimulateConfig
 from model_utils.simulation.haze import simulate_haze
@@ -49,9 +49,12 @@ def simulate(config: SimulateConfig) -> None:
     parameters = simulation_parameters(city)
     stations = station_places(city, ((s.name, s.latitude, s.longitude) for s in city.stations))
     labelled, notes = stations, []
+    files = [config.surface] if config.surface else []
     if config.readings:
-        readings = read_daily_readings(config.readings)
-        listed = readings.drop_duplicates("station")[["station", "latitude", "longitude"]]
+        found = station_readings(config.readings, city)
+        files += found.files
+        readings = daily_labels(found.flagged)
+        listed = found.stations[["station", "latitude", "longitude"]]
         labelled = station_places(city, listed.itertuples(index=False, name=None))
         dates, without = real_dates(readings)
         dates = dates[: config.days]
@@ -114,7 +117,7 @@ def simulate(config: SimulateConfig) -> None:
             city=city.name,
             ground_sample_distance_m=config.gsd,
             created_by={"command": "pm25 simulate", "version": package_version(), **record(config)},
-            sources=[{"path": str(path), "sha256": file_hash(path)} for path in _sources(config)],
+            sources=[{"path": str(path), "sha256": file_hash(path)} for path in files],
             simulated=simulated,
             licence="MIT" if simulated == "all" else "that of the sources",
             attribution="simulated by pm25-contrastive; not an observation",
@@ -143,9 +146,3 @@ def _rows(constant: pd.DataFrame, dates: pd.DatetimeIndex, overpass: list[dateti
         local_date=np.repeat(dates, len(constant)),
         scene_id=np.repeat(scenes, len(constant)),
     )
-
-
-def _sources(config: SimulateConfig) -> list[Path]:
-    surface = [config.surface] if config.surface else []
-    folder = config.readings
-    return surface + ([folder / "stations.csv", *sorted((folder / "stations").glob("*.csv"))] if folder else [])

@@ -30,7 +30,7 @@ class SimulateConfig:
             readings it can only take the local increments out of the haze).
         haze_coupling: Share of the days that show their own haze; 0: haze says nothing about PM2.5.
         surface: A georeferenced uint8 scene (red, green, blue) that gives the ground instead of the synthetic one.
-        readings: Folder with stations.csv and stations/*.csv of real daily readings, used as labels and haze driver.
+        readings: Real readings in any format that prepare takes; their daily means are labels and drive the haze.
         write_scenes: Folder for whole scenes as GeoTIFF in the layout of a Planet order, one a written day; the tiles
             are then cut out of these. Needs --surface; --days and --day-step say how many.
         seed: Keys every random draw.

@@ -37,7 +37,7 @@ class RegionGround:
     def covers(self, rows: NDArray[np.int64], columns: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
         """Which size x size windows of the region have ground at every pixel, with the margin around them."""
         height, width = self.codes.shape[0] - 2 * MARGIN, self.codes.shape[1] - 2 * MARGIN
-        within = (rows >= 0) & (rows + size <= height) & (columns >= 0) & (columns + size <= width)
+        within: NDArray[np.bool_] = (rows >= 0) & (rows + size <= height) & (columns >= 0) & (columns + size <= width)
         side = size + 2 * MARGIN
         for place in np.flatnonzero(within):
             row, column = rows[place], columns[place]
@@ -87,10 +87,9 @@ def warp_ground(path: Path, region: Region, bands: Sequence[str], file: Path) ->
             ) as warped:
                 for first in range(0, height, _ROWS):
                     window = ((first, min(first + _ROWS, height)), (0, width))
+                    *strip, alpha = warped.read([*indexes, warped.colorinterp.index(ColorInterp.alpha) + 1], window=window)
                     # a black pixel is ground: 1 and 0 both lie below the darkest reflectance of the table
-                    strip = np.maximum(warped.read(indexes, window=window), 1)
-                    strip[:, warped.dataset_mask(window=window) < 255] = 0
-                    codes[first : first + _ROWS] = strip.transpose(1, 2, 0)
+                    codes[first : first + _ROWS] = np.where(alpha == 255, np.maximum(strip, 1), 0).transpose(1, 2, 0)
             return RegionGround(codes, reflectance_table(scene, indexes, bands))
     except RasterioError as error:
         raise InputError(f"{path}: not readable as a raster ({' '.join(str(error).split())})") from None

@@ -71,11 +71,11 @@ class Region:
         columns, rows = self.grid.corners(*transform("EPSG:4326", self.grid.crs, *degrees))
         return rows - self.top, columns - self.left
 
-    def east(self, columns: Floats) -> Floats:
+    def east(self, columns: NDArray[np.number]) -> Floats:
         """Eastings (m) of points in units of pixels from the region's corner."""
         return np.asarray((self.left + columns) * self.grid.gsd)
 
-    def north(self, rows: Floats) -> Floats:
+    def north(self, rows: NDArray[np.number]) -> Floats:
         """Northings (m) of points in units of pixels from the region's corner."""
         return np.asarray(-(self.top + rows) * self.grid.gsd)
 
@@ -108,7 +108,7 @@ class HazeGrid:
         left = (self._weights_y(y) @ grid).astype(np.float32)
         return np.asarray(left @ self._weights_x(x).T.astype(np.float32))
 
-    def at_pixels(self, values: Floats, rows: Floats, columns: Floats) -> Floats:
+    def at_pixels(self, values: Floats, rows: NDArray[np.number], columns: NDArray[np.number]) -> Floats:
         """A field at points in units of pixels from the region's corner.
 
         Args:

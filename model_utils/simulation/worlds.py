@@ -109,7 +109,7 @@ def real_world(
     of `SMOOTHING_KM` around a place; far from all stations it is the mean.
 
     Args:
-        readings: As from `read_daily_readings`.
+        readings: As from `daily_labels`; weather that it lacks is unknown.
         stations: All places with readings; those outside of the ground count as well.
         places: Where it is asked for.
         dates: Days with a reading at any station.
@@ -117,6 +117,8 @@ def real_world(
     """
     columns: dict[str, NDArray[Any]] = {}
     for name in ("pm25", "temperature_c", "relative_humidity_pct", "pressure_hpa", "quality"):
+        if name not in readings:
+            continue
         wide = readings.pivot(index="local_date", columns="station", values=name).reindex(index=dates)
         table = wide.reindex(columns=places["site_id"])
         columns[name] = (table.astype(object).fillna("") if name == "quality" else table).to_numpy()

@@ -12,13 +12,13 @@ import numpy as np
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import City
 from model_utils.configuration import package_version, record
-from model_utils.errors import InputError
 from model_utils.ingest.chips import file_hash, tiles_per_block
 from model_utils.ingest.config import PrepareConfig
-from model_utils.ingest.legacy.rows import SATURATION, Site, Survey, legacy_rows, locate, survey
+from model_utils.ingest.legacy.rows import Site, Survey, legacy_rows, locate, survey
 from model_utils.ingest.legacy.samples import LegacySample, read_legacy
 from model_utils.ingest.progress import shown
-from model_utils.ingest.table import numbers, read_table, texts
+from model_utils.ingest.readings.flags import FLAGS
+from model_utils.ingest.readings.stations import read_stations
 from model_utils.project import archive_folder
 
 
@@ -37,7 +37,7 @@ def prepare_legacy(config: PrepareConfig, city: City, path: Path, gsd: float) ->
         InputError: Naming the sample, key or byte that is wrong; nothing is written then.
     """
     found = survey(read_legacy(path), path, config.bands)
-    listed = read_places(config.stations) if config.stations else {}
+    listed = _listed_places(config.stations) if config.stations else {}
     sites = locate(found, path, city, listed)
     folder = archive_folder(config.root, city.name)
     size = found.shape[0]
@@ -65,27 +65,15 @@ def prepare_legacy(config: PrepareConfig, city: City, path: Path, gsd: float) ->
         print(f"  {line}")
 
 
-def read_places(path: Path) -> dict[str, tuple[float, float]]:
-    """Latitude and longitude by station, from a table with the columns station, latitude (lat), longitude (lon).
-
-    Raises:
-        InputError: Naming the column or row that is wrong.
-    """
-    table = read_table(path).rename(columns={"lat": "latitude", "lon": "longitude"})
-    for name in ("station", "latitude", "longitude"):
-        if name not in table:
-            raise InputError(f"{path}: column {name} is missing, found {', '.join(map(str, table.columns))}")
-    latitude = numbers(path, table["latitude"], -90, 90)
-    longitude = numbers(path, table["longitude"], -180, 180)
-    unknown = (latitude.isna() | longitude.isna()).to_numpy()
-    if unknown.any():
-        raise InputError(f"{path}: row {int(unknown.argmax()) + 1}: latitude or longitude is empty")
-    return dict(zip(texts(table["station"]), zip(latitude, longitude, strict=True), strict=True))
-
-
 def _blocks(samples: Iterator[LegacySample], size: int) -> Iterator[list[LegacySample]]:
     while block := list(islice(samples, size)):
         yield block
+
+
+def _listed_places(path: Path) -> dict[str, tuple[float, float]]:
+    """Latitude and longitude by station."""
+    columns = (read_stations(path)[name].tolist() for name in ("station", "latitude", "longitude"))
+    return {str(station): (latitude, longitude) for station, latitude, longitude in zip(*columns, strict=True)}
 
 
 def _listed(names: set[str]) -> str:
@@ -109,10 +97,9 @@ def _notes(found: Survey, sites: dict[str, Site], city: City, flags: Counter[str
     lines = [
         (True, f"times name no zone: taken as local time of {city.time_zone}"),
         (found.midnights, f"{found.midnights} samples have a date without a time: taken at {clock}, the overpass"),
-        (flags["negative"], f"{flags['negative']} readings below 0 are flagged 'negative' and left unlabelled"),
         (
-            flags["saturated"],
-            f"{flags['saturated']} readings of {SATURATION:g} and above are flagged 'saturated' and left unlabelled",
+            any(flags[name] for name in FLAGS),
+            "readings flagged: " + ", ".join(f"{flags[name]} {name}" for name in FLAGS if flags[name]),
         ),
         (found.columns, f"weather: {weather}"),
         (found.pressure_factor != 1, "pressure has a median of 650 to 800: taken as mmHg and turned into hPa"),

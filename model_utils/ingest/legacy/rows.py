@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,12 @@ from numpy.typing import NDArray
 from model_utils.cities import City
 from model_utils.errors import InputError
 from model_utils.ingest.legacy.samples import LegacySample
+from model_utils.ingest.readings.flags import DEFAULT_DROP, INVALID_BELOW, MISSING_CODES, SATURATION
 from model_utils.ingest.samples import LIMITS
 
 MAX_NAMES = 1000
 """Different weather values and keys of a whole file."""
 
-SATURATION = 985.0
 """The monitors' scale ends at 985 or 1000 ug/m3, and 999 is a missing code: none of it is a reading."""
 
 WEATHER = {
@@ -73,9 +74,9 @@ class Survey:
     other_keys: set[str] = field(default_factory=set)
     pressures: array[float] = field(default_factory=lambda: array("d"))
 
-    @property
+    @cached_property
     def pressure_factor(self) -> float:
-        """Turns the file's pressures into hPa: the heading never said their unit."""
+        """Turns the file's pressures into hPa, once all are known: no heading says their unit."""
         known = [value for value in self.pressures if value == value]
         in_mmhg = bool(known) and _MMHG[0] <= statistics.median(known) <= _MMHG[1]
         return _HPA_PER_MMHG if in_mmhg else 1.0
@@ -191,7 +192,7 @@ def legacy_rows(
 
     Returns:
         uint8, n x H x W x C; n rows for `ArchiveWriter.append`, with `pm25_unfiltered` as written and NaN in `pm25`
-        where that is below 0 or at the end of the monitor's scale, which `quality` then says.
+        where a flag of `DEFAULT_DROP` speaks against it, which `quality` then says.
     """
     rows = []
     for sample in samples:
@@ -200,7 +201,7 @@ def legacy_rows(
         if local.time() == time():
             local = datetime.combine(local, city.overpass_local_time)
         utc = local.replace(tzinfo=city.zone).astimezone(UTC)
-        quality = "negative" if sample.pm25 < 0 else "saturated" if sample.pm25 >= SATURATION else ""
+        quality = _flag(sample.pm25)
         row: dict[str, Any] = {
             "sample_id": f"{site.site_id}_{utc:%Y%m%dT%H%M%SZ}_{sample.number}",
             "site_id": site.site_id,
@@ -209,7 +210,7 @@ def legacy_rows(
             "longitude": site.longitude,
             "time_utc": utc,
             "local_date": pd.Timestamp(local.date()),
-            "pm25": np.nan if quality else sample.pm25,
+            "pm25": np.nan if quality in DEFAULT_DROP else sample.pm25,
             "pm25_unfiltered": sample.pm25,
             "quality": quality,
         }
@@ -223,6 +224,14 @@ def _plausible(column: str, value: float, pressure_factor: float) -> float:
     value = value * pressure_factor if column == "pressure_hpa" else value
     low, high = LIMITS.get(column, (-np.inf, np.inf))
     return value if low <= value <= high else np.nan
+
+
+def _flag(pm25: float) -> str:
+    """What speaks against a single reading, as `flag_records` calls it; '' for nothing."""
+    if pm25 in MISSING_CODES:
+        return "missing_code"
+    limits = {"invalid": pm25 < INVALID_BELOW, "low": pm25 < 0, "saturated": pm25 >= SATURATION}
+    return next((name for name, holds in limits.items() if holds), "")
 
 
 def _letters(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from model_utils.cities import City
@@ -81,7 +82,8 @@ def read_readings(
             if (other := detect(file)) != format:
                 raise InputError(f"{file}: found {other}, but {files[0]} is {format}, expected one format in a folder")
     source = Source(files, read_places(places) if places else None, city, timezone, hour_stamp, unit)
-    return FORMATS[format](source)
+    records = FORMATS[format](source)
+    return replace(records, files=(places, *records.files)) if places else records
 
 
 def detect(path: Path) -> str:

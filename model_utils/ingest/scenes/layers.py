@@ -65,12 +65,7 @@ class Layer:
             InputError: The file is broken.
         """
         east, north = corner[0] * grid.gsd, -corner[1] * grid.gsd
-        options: dict[str, float | str] = {
-            "UNIFIED_SRC_NODATA": "YES",  # a pixel is empty if all bands are
-            "SRC_ALPHA_MAX": 1,  # an alpha band says yes or no, never how much
-        }
-        if self.scale is not None:
-            options |= {"XSCALE": self.scale[0], "YSCALE": self.scale[1]}
+        scale = {} if self.scale is None else {"XSCALE": self.scale[0], "YSCALE": self.scale[1]}
         with (
             blaming(self.file),
             WarpedVRT(
@@ -84,7 +79,8 @@ class Layer:
                 src_nodata=self.nodata,
                 nodata=None,
                 add_alpha=self.view.count == self.bands,
-                **options,
+                UNIFIED_SRC_NODATA="YES",  # a pixel is empty if all bands are
+                **scale,
             ) as warped,
         ):
             return warped.read(list(range(1, self.bands + 1))), warped.read(self.bands + 1) > 0

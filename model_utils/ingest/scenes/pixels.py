@@ -23,7 +23,7 @@ class ScenePixels:
 
     - outside of the scene's files,
     - where a file's nodata number (in all its wanted bands), alpha band or mask says so,
-    - where a wanted band is NaN, or all wanted bands are 0 (black borders),
+    - where a wanted band is NaN or infinite, or all wanted bands are 0 (black borders),
     - where the quality mask says so, or does not reach.
     """
 
@@ -93,7 +93,7 @@ class ScenePixels:
             if layer.declared and layer.nodata is not None:
                 valid &= ~(numbers == layer.nodata).all(axis=0)  # GDAL asks the alpha band, too, to be nodata
             for number, place in zip(numbers, places, strict=True):
-                valid &= ~np.isnan(number)
+                valid &= np.isfinite(number)
                 black &= number == 0
                 image[:, :, place] = to_bytes(number, scene.bands[place], scene.full_scale)
         valid &= ~black

@@ -29,7 +29,8 @@ def blaming(file: Path) -> Iterator[None]:
         InputError: Instead of any other exception.
     """
     try:
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), warnings.catch_warnings():
+        # numbers of a damaged header overflow; what comes of that is found out by what is asked of the results
+        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # said by an error of ours
             yield
     except InputError:

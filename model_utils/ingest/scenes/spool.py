@@ -14,15 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import rasterio
 from numpy.typing import NDArray
-from rasterio.warp import transform_bounds
 
 from model_utils.cities import BoundingBox
 from model_utils.errors import InputError
 from model_utils.ingest.scenes.cutting import LeftOut, cut_scene
 from model_utils.ingest.scenes.grid import TileGrid
-from model_utils.ingest.scenes.header import quiet_gdal
+from model_utils.ingest.scenes.rasters import footprint
 from model_utils.ingest.scenes.scene import Scene
 from model_utils.ingest.scenes.sites import grid_sites
 
@@ -82,7 +80,8 @@ def spool_scene(scene: Scene, settings: CutSettings, path: Path) -> SpooledScene
     """
     sites = settings.stations
     if settings.spacing:
-        cells = _cells(settings.grid, settings.limits or footprint(scene), settings.spacing)
+        boxes = (settings.limits,) if settings.limits else footprint(scene)
+        cells = _cells(settings.grid, boxes, settings.spacing)
         sites = pd.concat([sites, cells], ignore_index=True)
     parts, hashes, left_out = [], [np.zeros(0, np.uint64)], LeftOut()
     names = sites["site_id"].to_numpy()
@@ -98,26 +97,10 @@ def spool_scene(scene: Scene, settings: CutSettings, path: Path) -> SpooledScene
     return SpooledScene(path, rows.assign(**cuts.drop(columns="position")), asdict(left_out), np.concatenate(hashes))
 
 
-def footprint(scene: Scene) -> BoundingBox:
-    """The rectangle around a scene in degrees.
-
-    Raises:
-        InputError: It crosses the antimeridian.
-    """
-    path = scene.bands[0].file
-    with quiet_gdal(), rasterio.open(path) as dataset:
-        west, south, east, north = transform_bounds(dataset.crs, "EPSG:4326", *dataset.bounds)
-    try:
-        return BoundingBox(south, west, north, east)
-    except ValueError:
-        raise InputError(
-            f"{path}: crosses the antimeridian, which --whole-scenes cannot; leave that flag out"
-        ) from None
-
-
 @lru_cache(maxsize=1)
-def _cells(grid: TileGrid, box: BoundingBox, spacing: float) -> pd.DataFrame:
-    return grid_sites(grid, [box], spacing)
+def _cells(grid: TileGrid, boxes: tuple[BoundingBox, ...], spacing: float) -> pd.DataFrame:
+    """The same for every scene where the city sets the limits."""
+    return grid_sites(grid, boxes, spacing)
 
 
 def spooled(

@@ -66,7 +66,7 @@ UNIT_NAMES = {"c": "°C", "f": "°F", "k": "K", "hpa": "hPa", "mmhg": "mmHg", "k
 """Units as a person reads them, where they differ from the names above."""
 
 _SAME = {
-    **dict.fromkeys(("degc", "celsius", "degreescelsius", "degreecelsius"), "c"),
+    **dict.fromkeys(("degc", "degreec", "degreesc", "celsius", "degreescelsius", "degreecelsius"), "c"),
     **dict.fromkeys(("degf", "fahrenheit"), "f"),
     **dict.fromkeys(("kelvin", "degk"), "k"),
     **dict.fromkeys(("mb", "mbar", "millibar", "millibars"), "hpa"),

@@ -1,0 +1,200 @@
+"""Every example of data/requirements.md is run: its files are written, its imagery made, its commands typed."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+import torch
+import torchvision
+import xarray as xr
+from rasterio.warp import transform_bounds
+
+from contrastive_models.weights import read_encoder
+from model_utils.archive.format import COLUMNS
+from model_utils.archive.reader import open_archive
+from model_utils.cities import load_city
+from model_utils.cli.main import main
+from model_utils.ingest.readings.flags import DEFAULT_DROP, FLAGS
+from model_utils.ingest.readings.reading import FORMATS
+from model_utils.ingest.scenes import geotiff, planet, sentinel
+
+PAGE = (Path(__file__).resolve().parents[1] / "data" / "requirements.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"(?:`([^`\n]+)`:\n\n)?```(\w+)\n(.*?)```", re.DOTALL)
+CITIES = [text for _, kind, text in BLOCK.findall(PAGE) if kind == "yaml"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A section with commands: what its blocks are called, their kind and their text, in the page's order."""
+
+    title: str
+    blocks: list[tuple[str, str, str]]
+
+
+def examples() -> list[Example]:
+    found = []
+    for chapter in re.split(r"^## ", PAGE, flags=re.MULTILINE)[2:]:  # after the introduction and the city
+        preamble, *sections = re.split(r"^### ", chapter, flags=re.MULTILINE)
+        shared = BLOCK.findall(preamble)
+        for section in sections or [preamble]:
+            blocks = BLOCK.findall(section) if not sections else shared + BLOCK.findall(section)
+            if any(kind == "sh" for _, kind, _ in blocks):
+                found.append(Example(f"{chapter.split('.')[0]} {section.splitlines()[0]}", blocks))
+    return found
+
+
+EXAMPLES = [example for example in examples() if "--images" not in str(example)]  # tiles: test_prepare_chips.py
+READINGS = [example for example in EXAMPLES if example.title.startswith("3 ")]
+
+# the imagery that the page says is there: small, of noise, and over the stations of the example
+
+ZONES = {"Lucknow": "EPSG:32644", "Beijing": "EPSG:32650", "Fresno": "EPSG:32611"}
+COVERED = {  # west, south, east, north
+    "Lucknow": (80.93, 26.84, 81.012, 26.875),
+    "Beijing": (116.40, 39.88, 116.424, 39.935),
+    "Fresno": (-119.78, 36.78, -119.71, 36.825),
+}
+
+
+def raster(path: Path, count: int, dtype: str, most: int, photometric: str = "MINISBLACK") -> None:
+    city = next((name for name in ("Beijing", "Fresno") if name.lower() in path.name), "Lucknow")
+    city = "Fresno" if path.name.startswith("m_") else city
+    west, south, east, north = transform_bounds("EPSG:4326", ZONES[city], *COVERED[city])
+    pixel = 20
+    size = {"width": int((east - west) / pixel), "height": int((north - south) / pixel)}
+    place = {"crs": ZONES[city], "transform": rasterio.Affine(pixel, 0, west, 0, -pixel, north)}
+    more = {"photometric": photometric} if path.suffix == ".tif" else {"QUALITY": 100, "REVERSIBLE": "YES"}
+    driver = "GTiff" if path.suffix == ".tif" else "JP2OpenJPEG"
+    generator = np.random.default_rng(list(path.name.encode()))
+    with rasterio.open(path, "w", driver, count=count, dtype=dtype, **size, **place, **more) as file:
+        file.write(generator.integers(1, most + 1, (count, size["height"], size["width"])).astype(dtype))
+
+
+def udm2(path: Path) -> None:
+    """Cloud over the western half of the scene of 7 January, heavy haze everywhere."""
+    raster(path, 8, "uint8", 1)
+    with rasterio.open(path, "r+") as file:
+        codes = np.zeros((8, file.height, file.width), np.uint8)
+        codes[4] = 1
+        codes[5, :, : file.width // 2] = "20190107" in path.name
+        file.write(codes)
+
+
+def acquired(path: Path) -> None:
+    day, clock = path.name[:8], path.name[9:15]
+    time = f"{day[:4]}-{day[4:6]}-{day[6:]}T{clock[:2]}:{clock[2:4]}:{clock[4:]}.5Z"
+    path.write_text(json.dumps({"properties": {"acquired": time}}))
+
+
+def safe_metadata(path: Path) -> None:
+    path.write_text(
+        "<Product><PRODUCT_START_TIME>2019-01-04T05:12:21.024Z</PRODUCT_START_TIME>"
+        "<QUANTIFICATION_VALUE>10000</QUANTIFICATION_VALUE></Product>"
+    )
+
+
+def reanalysis(path: Path) -> None:
+    """ERA5 of a week, everywhere and always the same weather."""
+    times = pd.date_range("2019-01-02", "2019-01-09", freq="h", inclusive="left")
+    latitude, longitude = np.arange(27.25, 26.4, -0.25), np.arange(80.5, 81.5, 0.25)
+    shape = (len(times), len(latitude), len(longitude))
+    fields = {"t2m": (284.65, "K"), "d2m": (280.15, "K"), "sp": (100_120.0, "Pa")}
+    dims = ("valid_time", "latitude", "longitude")
+    variables = {name: (dims, np.full(shape, value), {"units": unit}) for name, (value, unit) in fields.items()}
+    coordinates = {"valid_time": times, "latitude": latitude, "longitude": longitude}
+    xr.Dataset(variables, coordinates).to_netcdf(path, engine="netcdf4")
+
+
+def samples_of_2022(path: Path) -> None:
+    generator = np.random.default_rng(0)
+    samples = []
+    for day, readings in (("2019-01-04 10:42", (214.0, 251.5)), ("2019-01-07 10:44", (98.2, 999.0))):
+        for station, reading in zip(("Gomti Nagar", "Lalbagh"), readings, strict=True):
+            weather = pd.Series({"AT": 11.5, "RH": 78.0, "BP": 743.1, "WS": 1.2}, name=pd.Timestamp(day))
+            image = generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            samples.append({"Image": image, "PM25": reading, "Station_index": station, "Meteo": weather})
+    path.write_bytes(pickle.dumps([samples[:2], samples[2:]]))
+
+
+def encoder_of_2022(path: Path) -> None:
+    torch.save(torchvision.models.resnet18().state_dict(), path)
+
+
+MAKERS: dict[str, Callable[[Path], None]] = {
+    r".*udm2.*\.tif": udm2,
+    r".*_metadata\.json": acquired,
+    r"MTD_MSI.*\.xml": safe_metadata,
+    r".*_SCL_20m\.jp2": lambda path: raster(path, 1, "uint8", 7),
+    r".*_B0\d(_10m)?\.jp2": lambda path: raster(path, 1, "uint16", 4000),
+    r"survey.*\.tif": lambda path: raster(path, 4, "uint16", 4000),
+    r"m_\d{7}.*\.tif": lambda path: raster(path, 4, "uint8", 255),
+    r".*\.tif": lambda path: raster(path, 3, "uint8", 255, "RGB"),
+    r".*\.nc": reanalysis,
+    r"samples.*\.pkl": samples_of_2022,
+    r"encoder.*\.pkl": encoder_of_2022,
+}
+
+
+def set_up(root: Path, example: Example) -> None:
+    """Writes the city files of the page, the files of the example, and the imagery it lists."""
+    for text in CITIES:
+        path = root / "data" / "cities" / f"{text.split()[1]}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    for name, kind, text in example.blocks:
+        if name:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text, encoding="utf-8")
+        for line in text.split() if kind == "files" else []:
+            (root / line).parent.mkdir(parents=True, exist_ok=True)
+            make = next(make for pattern, make in MAKERS.items() if re.fullmatch(pattern, Path(line).name))
+            make(root / line)
+
+
+def typed(text: str, root: Path) -> list[list[str]]:
+    """The commands of a block, for this root and one process."""
+    commands = [shlex.split(line) for line in text.replace("\\\n", " ").splitlines()]
+    more = {"prepare": ["--root", str(root), "--workers", "1"], "inspect": ["--root", str(root)]}
+    assert all(words[0] == "pm25" for words in commands)
+    return [[*words[1:], *more.get(words[1], [])] for words in commands]
+
+
+def run(example: Example, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Types the commands, and looks for the lines that the page shows below each."""
+    said = ""
+    for _, kind, text in example.blocks:
+        if kind == "sh":
+            capsys.readouterr()
+            codes = [main(words) for words in typed(text, root)]
+            said = "".join(capsys.readouterr()).replace(f"{root}/", "")
+            assert codes == [2 if "pm25 prepare: " in said else 0] * len(codes), said
+        elif kind == "text":
+            shown = [line.strip() for line in text.splitlines()]
+            assert shown
+            printed = [re.sub(r" +", " ", line.strip()) for line in said.splitlines()]
+            for line in shown:
+                assert any(re.sub(r" +", " ", line) in each for each in printed), f"{line!r} is not in\n{said}"
+
+
+def city_of(example: Example) -> str:
+    command = next(text for _, kind, text in example.blocks if kind == "sh")
+    return re.findall(r"--city (\w+)", command)[0]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
+def test_example_runs_as_the_page_says(
+    example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    set_up(tmp_path, example)
+    run(example, tmp_path, capsys)
