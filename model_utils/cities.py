@@ -32,6 +32,12 @@ class BoundingBox:
         if not (-90 <= self.south < self.north <= 90 and -180 <= self.west < self.east <= 180):
             raise ValueError("expected -90 <= south < north <= 90 and -180 <= west < east <= 180")
 
+    def intersection(self, other: BoundingBox) -> BoundingBox | None:
+        """The rectangle that both share, or None."""
+        south, west = max(self.south, other.south), max(self.west, other.west)
+        north, east = min(self.north, other.north), min(self.east, other.east)
+        return BoundingBox(south, west, north, east) if south < north and west < east else None
+
 
 @dataclass(frozen=True)
 class Station:

@@ -419,7 +419,7 @@ def test_replacing_keeps_the_old_file_on_an_exception(tmp_path: Path) -> None:
 
 def test_requirements_name_every_column_and_key() -> None:
     text = (Path(__file__).resolve().parents[1] / "data" / "requirements.md").read_text(encoding="utf-8")
-    archive = text.split("## 3. The archive")[1].split("## 4.")[0]
+    archive = text.split("The archive\n")[1].split("\n### ")[0]
     listed = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", archive, re.MULTILINE))
     names = {"double": "float64", "float": "float32", "date32[day]": "date32"}
     columns = {name: names.get(str(kind), str(kind)) for name, kind in COLUMNS.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import random
 import shutil
 import signal
@@ -18,7 +20,7 @@ import pandas as pd
 import pytest
 import rasterio
 from rasterio.enums import Resampling
-from rasterio.warp import reproject, transform
+from rasterio.warp import reproject, transform, transform_bounds
 
 from model_utils.archive.reader import open_archive
 from model_utils.cli.main import main
@@ -31,7 +33,7 @@ ZONE, GSD, TILE, SIZE = "EPSG:32643", 10.0, 16, 120
 LEFT, TOP = 716_000.0, 3_170_000.0  # in Delhi, on the lattice
 CITY = """\
 name: Delhi
-bounding_box: {south: 28.2, west: 76.8, north: 29.0, east: 77.7}
+bounding_box: {south: 28.61, west: 77.19, north: 28.65, east: 77.24}
 time_zone: Asia/Kolkata
 overpass_local_time: "10:30"
 stations:
@@ -255,7 +257,7 @@ def test_no_scene_in_the_city_is_one_line(root: Path, capsys) -> None:
         path.unlink()
     write_scene(root, scene_name(1), pixels(1), transform=rasterio.Affine(GSD, 0, LEFT + 1e6, 0, -GSD, TOP))
     assert run(root) == 2
-    assert "none of 1 scenes gave a tile: 3 sites outside" in last_line(capsys)
+    assert "none of 1 scenes gave a tile: 3 outside of the scene" in last_line(capsys)
 
 
 def hourly(days: int = 4) -> pd.DataFrame:
@@ -325,7 +327,20 @@ def test_an_unknown_flag_to_drop_is_named(root: Path, capsys) -> None:
     assert "--drop-flags: found 'stuk'" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+FORKING = """
+import os, sys
+import model_utils.ingest.scene_archive
+from model_utils.cli.main import main
+for _ in sys.stdin:
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os._exit(main(sys.argv[1:]))
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+
+
 def test_fifty_kills_leave_a_whole_archive_or_none(tmp_path: Path) -> None:
     """SIGKILL at random moments of runs that begin from nothing, and of runs that add to an archive."""
     make_root(tmp_path)
@@ -333,7 +348,7 @@ def test_fifty_kills_leave_a_whole_archive_or_none(tmp_path: Path) -> None:
         write_scene(tmp_path, scene_name(day), pixels(day))
     held_back = tmp_path / "scenes" / f"{scene_name(8)}.tif"
     folder = tmp_path / "data" / "Delhi"
-    settings = {"grid_metres": 20.0}
+    settings = {"grid_metres": 50.0}
     prepare(config(tmp_path, **settings))
     whole = contents(tmp_path)
     held_back.rename(tmp_path / held_back.name)
@@ -341,44 +356,57 @@ def test_fifty_kills_leave_a_whole_archive_or_none(tmp_path: Path) -> None:
     without = contents(tmp_path)
     (tmp_path / held_back.name).rename(held_back)
     small = tmp_path / "small"
-    shutil.copytree(folder, small)
+    folder.rename(small)
 
-    code = "import sys; from model_utils.cli.main import main; sys.exit(main(sys.argv[1:]))"
     words = ["prepare", "--city", "Delhi", "--scenes", str(tmp_path / "scenes"), "--gsd", "10"]
-    words += ["--tile-size", str(TILE), "--grid-metres", "20", "--workers", "1", "--root", str(tmp_path)]
+    words += ["--tile-size", str(TILE), "--grid-metres", "50", "--workers", "1", "--root", str(tmp_path)]
+    with subprocess.Popen(  # imports once; each run is a process of its own
+        [sys.executable, "-c", FORKING, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        bufsize=1,
+    ) as server:
+        assert server.stdin
+        assert server.stdout
 
-    def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-c", code, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        def run(kill_after: float | None) -> int:
+            """One run, perhaps killed after some seconds; its exit status."""
+            print(file=server.stdin)
+            child = int(server.stdout.readline())
+            if kill_after is not None:
+                time.sleep(kill_after)
+                with contextlib.suppress(ProcessLookupError):  # it was done
+                    os.kill(child, signal.SIGKILL)
+            return int(server.stdout.readline())
 
-    shutil.rmtree(folder)
-    began = time.monotonic()
-    assert start().wait() == 0
-    duration = time.monotonic() - began
-    assert contents(tmp_path) == whole
-
-    moments = random.Random(0)
-    mid_write = 0
-    for turn in range(50):
-        grows = turn % 2 == 1
+        run(None)
         shutil.rmtree(folder)
-        if grows:
-            shutil.copytree(small, folder)
-        process = start()
-        time.sleep(moments.uniform(0.25, 1.0) * duration)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        mid_write += bool(list(folder.glob(".*partial"))) if folder.exists() else 0
-        if (folder / "archive.json").exists():
-            found = contents(tmp_path)
-            assert found == whole or (grows and found == without)
-            open_archive(folder)
-        if turn % 10 == 9:
-            assert start().wait() == 0  # the next run completes it
-            assert contents(tmp_path) == whole
-            assert not list(folder.glob(".spool*"))
-            assert not list(folder.glob(".*partial"))
+        began = time.monotonic()
+        assert run(None) == 0
+        duration = time.monotonic() - began
+        assert contents(tmp_path) == whole
+
+        moments = random.Random(0)
+        mid_write = killed = 0
+        for turn in range(50):
+            grows = turn % 2 == 1
+            shutil.rmtree(folder, ignore_errors=True)
+            if grows:
+                shutil.copytree(small, folder)
+            killed += run(moments.uniform(0, duration)) == signal.SIGKILL
+            mid_write += bool(list(folder.glob(".*partial"))) if folder.exists() else 0
+            if (folder / "archive.json").exists():
+                found = contents(tmp_path)
+                assert found == whole or (grows and found == without)
+                open_archive(folder)
+            if turn % 5 == 4:
+                assert run(None) == 0  # the next run completes it
+                assert contents(tmp_path) == whole
+                assert not list(folder.glob(".spool*"))
+                assert not list(folder.glob(".*partial"))
+    assert killed >= 25
     assert mid_write >= 5  # kills that came while files were being written
 
 
@@ -451,3 +479,132 @@ def test_naip_gives_two_hundred_tiles_that_an_independent_reading_confirms(tmp_p
     old = (archive.samples["scene_id"] != "m_4709963_se_14_1_20210815").to_numpy()
     pd.testing.assert_frame_equal(archive.samples[old].reset_index(drop=True), before)
     np.testing.assert_array_equal(archive.tiles()[old], tiles_before)
+
+
+def prepared_real(root: Path, files: list[Path], box: tuple[float, float, float, float], *flags: str) -> int:
+    """Runs prepare on copies of real files for a made city of that box (south, west, north, east) and one station."""
+    scenes = root / "scenes"
+    scenes.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        shutil.copy(file, scenes)
+    south, west, north, east = box
+    cities = root / "data" / "cities"
+    cities.mkdir(parents=True, exist_ok=True)
+    (cities / "Place.yaml").write_text(
+        f"name: Place\nbounding_box: {{south: {south}, west: {west}, north: {north}, east: {east}}}\n"
+        'time_zone: UTC\noverpass_local_time: "10:30"\n'
+        f"stations:\n  - {{name: Middle, latitude: {(south + north) / 2}, longitude: {(west + east) / 2}}}\n"
+    )
+    words = ["prepare", "--city", "Place", "--scenes", str(scenes), "--root", str(root), "--workers", "1"]
+    return main([*words, *flags])
+
+
+def box_of(path: Path) -> tuple[float, float, float, float]:
+    with rasterio.open(path) as source:
+        west, south, east, north = transform_bounds(source.crs, "EPSG:4326", *source.bounds)
+    return south, west, north, east
+
+
+@needs_real
+@pytest.mark.real
+def test_one_real_scene_under_three_dates_is_one_date_and_a_warning(tmp_path: Path, capsys) -> None:
+    files = sorted((REAL / "duplicated_dates").glob("*.tif"))
+    assert prepared_real(tmp_path, files, box_of(files[0]), "--gsd", "5", "--grid-metres", "500") == 0
+    out = capsys.readouterr().out
+    assert open_archive(tmp_path / "data" / "Place").samples["local_date"].nunique() == 1
+    for copy in ("rgbn_20160401", "rgbn_20160517"):
+        assert f"warning: {copy} ({copy[5:9]}-{copy[9:11]}-{copy[11:]}) is byte for byte rgbn_20160101" in out
+
+
+@needs_real
+@pytest.mark.real
+def test_real_landsat_without_band_names_is_refused(tmp_path: Path, capsys) -> None:
+    files = sorted((REAL / "landsat_multidate").glob("[12]*.tif"))
+    assert prepared_real(tmp_path, files, box_of(files[0]), "--gsd", "90") == 2
+    error = last_line(capsys)
+    assert "1 (gray), 2 (undefined), 3 (undefined), 4 (undefined)" in error
+    assert "--bands" in error
+    named = ("--bands", "swir=1,nir=2,red=3,green=4", "--gsd", "90")
+    assert prepared_real(tmp_path, [], box_of(files[0]), *named) == 2
+    assert "--time-pattern" in last_line(capsys)  # a year is no date
+    for file in files:
+        (tmp_path / "scenes" / file.name).rename(tmp_path / "scenes" / f"{file.stem}0701.tif")
+    assert prepared_real(tmp_path, [], box_of(files[0]), *named) == 0
+    assert open_archive(tmp_path / "data" / "Place").metadata.bands == ("swir", "nir", "red", "green")
+
+
+@needs_real
+@pytest.mark.real
+def test_real_transparent_area_counts_as_invalid(tmp_path: Path) -> None:
+    file = REAL / "other_rasters" / "1056417_2017-03-08_RE3_3A_Visual_clip.tif"
+    flags = (
+        "--gsd",
+        "5",
+        "--tile-size",
+        "32",
+        "--grid-metres",
+        "160",
+        "--whole-scenes",
+        "--min-valid-fraction",
+        "0.05",
+    )
+    assert prepared_real(tmp_path, [file], box_of(file), *flags) == 0
+    archive = open_archive(tmp_path / "data" / "Place")
+    with rasterio.open(file) as source:
+        alpha, place = source.read(4), source.transform
+    samples = archive.samples
+    x, y = transform("EPSG:4326", "EPSG:32610", samples["longitude"].tolist(), samples["latitude"].tolist())
+    tiles = archive.tiles()
+    partly = 0
+    for number, (east, north) in enumerate(zip(x, y, strict=True)):
+        column, row = round((east - place.c) / 5 - 16), round((place.f - north) / 5 - 16)
+        window = np.zeros((32, 32), np.uint8)
+        inside = alpha[max(row, 0) : row + 32, max(column, 0) : column + 32]
+        window[: inside.shape[0], : inside.shape[1]] = inside
+        if row >= 0 and column >= 0:
+            assert samples["valid_fraction"][number] == pytest.approx((window > 0).mean(), abs=1e-6)
+            partly += 0.05 < (window > 0).mean() < 0.95
+            assert (tiles[number][window == 0] == 0).all()
+    assert partly > 10
+
+
+@needs_real
+@pytest.mark.real
+def test_real_float_reflectance_is_scaled_as_stated(tmp_path: Path, capsys) -> None:
+    file = REAL / "other_rasters" / "delhi_s2_float64_tile.tif"
+    flags = ("--gsd", "10", "--tile-size", "32", "--bands", "red=B4,green=B3,blue=B2")
+    dated = tmp_path / "delhi_20190104.tif"
+    shutil.copy(file, dated)
+    assert prepared_real(tmp_path, [dated], box_of(file), *flags) == 2
+    assert "--full-scale" in last_line(capsys)
+    assert prepared_real(tmp_path, [], box_of(file), *flags, "--full-scale", "4000") == 0
+    assert "4000" in capsys.readouterr().out
+    archive = open_archive(tmp_path / "data" / "Place")
+    assert "4000" in archive.metadata.created_by["scaling"]
+    (row,) = archive.samples.to_dict("records")
+    (x,), (y,) = transform("EPSG:4326", "EPSG:32643", [row["longitude"]], [row["latitude"]])
+    place = rasterio.Affine(10, 0, round(x / 10 - 16) * 10, 0, -10, round(y / 10 + 16) * 10)
+    window = np.zeros((3, 32, 32))
+    with rasterio.open(file) as source:
+        numbers = source.read()
+        reproject(
+            numbers,
+            window,
+            src_transform=source.transform,
+            src_crs=source.crs,
+            dst_transform=place,
+            dst_crs="EPSG:32643",
+            resampling=Resampling.bilinear,
+        )
+    expected = np.clip(np.round(255 * window / 4000), 0, 255).transpose(1, 2, 0)
+    assert (np.abs(archive.tiles()[0].astype(float) - expected) <= 1).mean() >= 0.99
+
+
+@needs_real
+@pytest.mark.real
+def test_the_real_netcdf_is_refused_by_a_clear_line(tmp_path: Path, capsys) -> None:
+    file = REAL / "other_rasters" / "PLANET_SCOPE_3D.nc"
+    assert prepared_real(tmp_path, [file], (28.0, 77.0, 29.0, 78.0), "--gsd", "3") == 2
+    error = last_line(capsys)
+    assert "PLANET_SCOPE_3D.nc" in error
+    assert "gdal_translate" in error

@@ -289,7 +289,7 @@ def test_the_default_filter_is_told():
     assert set(DEFAULT_DROP) < set(FLAGS)
     left_out, kept = filter_line().split("; ")
     assert left_out == f"readings flagged {', '.join(DEFAULT_DROP)} enter no mean"
-    assert kept == "those flagged low, stuck, colocated, coordinates do"
+    assert kept == "those flagged low, stuck, colocated do"
 
 
 @pytest.mark.real

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from readings_writers import DAILY_WRITERS, HOUR, NAMES, PLACES, WRITERS, Long, Writer, text, write_uci
 
 from model_utils.cities import City, load_city
 from model_utils.errors import InputError
@@ -19,13 +17,8 @@ from model_utils.ingest.readings.units import micrograms_in, to_micrograms_per_c
 from model_utils.project import SHIPPED_ROOT
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
-HOUR = pd.Timedelta(hours=1)
 DELHI = load_city("Delhi", SHIPPED_ROOT)
-NAMES = {"1001A": "Anand Vihar, Delhi - DPCC", "1002A": "Pusa"}
-PLACES = {"1001A": (28.6468, 77.3160), "1002A": (28.6396, 77.1462)}
 ZONES = ("Asia/Kolkata", "America/Denver", "Asia/Kathmandu")
-
-Long = pd.DataFrame
 
 
 def city(zone: str) -> City:
@@ -33,7 +26,7 @@ def city(zone: str) -> City:
 
 
 def readings(zone: str) -> Long:
-    """Two stations over both changes of Denver's clocks in 2019: station, begin (UTC), pm25, with codes and gaps."""
+    """Four stations over both changes of Denver's clocks in 2019: station, begin (UTC), pm25, with codes and gaps."""
     spans = [("2019-03-09", "2019-03-12"), ("2019-11-02", "2019-11-05")]
     hours = [pd.date_range(a, b, freq="h", tz=zone, inclusive="left").tz_convert("UTC") for a, b in spans]
     begin = hours[0].append(hours[1]).as_unit("us")
@@ -45,167 +38,6 @@ def readings(zone: str) -> Long:
         pm25[[5, 6, 7, 8]] = [-999.0, 985.0, -3.5, 9999.0]
         frames.append(pd.DataFrame({"station": station, "begin": begin, "pm25": pm25}))
     return pd.concat(frames, ignore_index=True)
-
-
-def text(value: float, missing: str = "") -> str:
-    return missing if np.isnan(value) else f"{value:g}"
-
-
-def write_ccr(table: Long, zone: str, path: Path) -> dict[str, str]:
-    path.mkdir()
-    for station, rows in table.groupby("station"):
-        lines = [
-            "CENTRAL POLLUTION CONTROL BOARD",
-            "",
-            f"Station,{NAMES[station]}",
-            'Parameter,"PM2.5,AT"',
-            "AvgPeriod,1 Hours",
-        ]
-        lines += ["From Date,To Date,PM2.5 (ug/m3),AT (degree C),PM2.5 (ug/m3)"]
-        for number, (time, value) in enumerate(
-            zip(rows["begin"].dt.tz_convert(zone).dt.tz_localize(None), rows["pm25"], strict=True)
-        ):
-            pair = (text(value, "None"), "None") if number % 2 else ("NA", text(value, "None"))
-            lines.append(f"{time:%d-%m-%Y %H:%M},{time + HOUR:%d-%m-%Y %H:%M},{pair[0]},{number % 30},{pair[1]}")
-        lines += ["", "Min,,1,2,3", "Avg,1"]
-        (path / f"site_{station}.csv").write_text("\r\n".join(lines))
-    return {"timezone": zone}
-
-
-def write_uci(table: Long, zone: str, path: Path) -> dict[str, str]:
-    path.mkdir()
-    for station, rows in table.groupby("station"):
-        lines = ['"No","year","month","day","hour","PM2.5","TEMP","PRES","DEWP","RAIN","wd","WSPM","station"']
-        for number, (time, value) in enumerate(
-            zip(rows["begin"].dt.tz_convert(zone), rows["pm25"], strict=True), start=1
-        ):
-            clock = f"{time.year},{time.month},{time.day},{time.hour}"
-            lines.append(f'{number},{clock},{text(value, "NA")},{number % 30},1010,-5,0,"NNW",2.5,"{station}"')
-        (path / f"PRSA_Data_{station}.csv").write_text("\n".join(lines) + "\n")
-    return {"timezone": zone}
-
-
-def write_openaq_csv(table: Long, zone: str, path: Path) -> dict[str, str]:
-    header = '"location_id","sensors_id","location","datetime","lat","lon","parameter","units","value"\n'
-    for station, rows in table.groupby("station"):
-        latitude, longitude = PLACES[station]
-        local = (rows["begin"] + HOUR).dt.tz_convert(zone)
-        for (year, month), part in rows.groupby([local.dt.year, local.dt.month]):
-            folder = path / f"locationid={station}" / f"year={year}" / f"month={month:02d}"
-            folder.mkdir(parents=True)
-            micro = "\N{MICRO SIGN}" if station == "1001A" else "\N{GREEK SMALL LETTER MU}"
-            lines = []
-            for time, value in zip(local.loc[part.index], part["pm25"], strict=True):
-                start = f'{station},7,"{NAMES[station]}",{time.isoformat()},{latitude},{longitude}'
-                lines.append(f"{start},pm25,{micro}g/m³,{text(value)}\n")
-                lines.append(f"{start},o3,ppm,0.02\n{start},temperature,c,{time.hour}\n")
-            (folder / f"location-{station}.csv.gz").write_bytes(gzip.compress((header + "".join(lines)).encode()))
-    return {}
-
-
-def write_openaq_v2(table: Long, zone: str, path: Path) -> dict[str, str]:
-    local = (table["begin"] + HOUR).dt.tz_convert(zone)
-    results = [
-        {
-            "locationId": station,
-            "location": NAMES[station],
-            "parameter": "pm25",
-            "value": None if np.isnan(value) else value,
-            "date": {"utc": f"{time.tz_convert('UTC'):%Y-%m-%dT%H:%M:%S+00:00}", "local": time.isoformat()},
-            "unit": "µg/m³",
-            "coordinates": dict(zip(("latitude", "longitude"), PLACES[station], strict=True)),
-        }
-        for station, time, value in zip(table["station"], local, table["pm25"], strict=True)
-    ]
-    path.write_text(json.dumps({"meta": {"page": 1}, "results": results}))
-    return {}
-
-
-def both(time: pd.Timestamp) -> dict[str, str]:
-    return {"utc": f"{time.tz_convert('UTC'):%Y-%m-%dT%H:%M:%SZ}", "local": time.isoformat()}
-
-
-def write_openaq_v3(table: Long, zone: str, path: Path) -> dict[str, str]:
-    path.mkdir()
-    for station, rows in table.groupby("station"):
-        results = [
-            {
-                "value": None if np.isnan(value) else value,
-                "parameter": {"id": 2, "name": "pm25", "units": "µg/m³"},
-                "period": {"label": "raw", "datetimeFrom": both(time), "datetimeTo": both(time + HOUR)},
-                "coordinates": None,
-            }
-            for time, value in zip(rows["begin"].dt.tz_convert(zone), rows["pm25"], strict=True)
-        ]
-        for page, chosen in enumerate((results[:50], results[50:])):
-            (path / f"{station}.{page}.json").write_text(json.dumps({"results": chosen}))
-    return {}
-
-
-def write_china(table: Long, zone: str, path: Path) -> dict[str, str]:
-    path.mkdir()
-    wide = table.pivot(index="begin", columns="station", values="pm25")
-    ends = (wide.index + HOUR).tz_convert(zone)
-    for day in ends.normalize().unique():
-        lines = ["date,hour,type,1001A,1002A,1003A"]
-        for end, values in zip(ends, wide.to_numpy(), strict=True):
-            if end.normalize() == day:
-                cells = ",".join(map(text, values))
-                start = f"{end:%Y%m%d},{end.hour}"
-                lines += [f"{start},AQI,1,2,", f"{start},PM2.5,{cells},", f"{start},PM2.5_24h,1,2,"]
-        (path / f"china_sites_{day:%Y%m%d}.csv").write_text("\n".join(lines))
-    rows = "".join(f"{name},{latitude},{longitude}\n" for name, (latitude, longitude) in PLACES.items())
-    (path / "stations.csv").write_text("station,lat,lon\n" + rows)
-    return {"timezone": zone}
-
-
-EPA = {"1001A": ("8", "31", "2"), "1002A": ("08", "031", "0013")}
-EPA_IDS = {"1001A": "08-031-0002", "1002A": "08-031-0013"}
-
-
-def write_epa_hourly(table: Long, zone: str, path: Path) -> dict[str, str]:
-    names = "State Code,County Code,Site Num,Parameter Code,POC,Latitude,Longitude,Datum,Parameter Name,Date Local"
-    lines = [names + ",Time Local,Date GMT,Time GMT,Sample Measurement,Units of Measure,MDL"]
-    for station, time, value in zip(table["station"], table["begin"], table["pm25"], strict=True):
-        latitude, longitude = PLACES[station]
-        clocks = f"{time.tz_convert(zone):%Y-%m-%d,%H:%M},{time:%Y-%m-%d,%H:%M}"
-        for poc in (3, 1):
-            head = ",".join([*EPA[station], "88101", str(poc), str(latitude), str(longitude), "WGS84", "PM2.5", clocks])
-            lines.append(f"{head},{text(value if poc == 1 or np.isnan(value) else 77)},Micrograms/cubic meter (LC),5")
-        lines.append(f"06,001,0001,88101,1,37.7,-122.2,WGS84,PM2.5,{clocks},5,Micrograms/cubic meter (LC),5")
-    path.write_text("\n".join(lines))
-    return {}
-
-
-def write_plain(table: Long, zone: str, path: Path) -> dict[str, str]:
-    local = (table["begin"] + HOUR).dt.tz_convert(zone).dt.tz_localize(None)
-    values = [
-        text(value / 1000 if abs(value + 500) < 1490 and value > -900 else value).replace(".", ",")
-        for value in table["pm25"]
-    ]
-    rows = pd.DataFrame({"site": table["station"], "datetime": local, "pm2.5": values, "unit": "mg/m3"})
-    path.write_bytes(("\N{ZERO WIDTH NO-BREAK SPACE}" + rows.to_csv(index=False, sep=";")).encode("utf-16-le"))
-    return {"timezone": zone, "hour_stamp": "ending"}
-
-
-def write_parquet(table: Long, zone: str, path: Path) -> dict[str, str]:
-    local = table["begin"].dt.tz_convert(zone)
-    pd.DataFrame({"station": table["station"], "time": local, "pm25": table["pm25"]}).to_parquet(path)
-    return {}
-
-
-Writer = Callable[[Long, str, Path], dict[str, str]]
-WRITERS: list[tuple[str, str, Writer, dict[str, str]]] = [
-    ("cpcb-ccr", "ccr", write_ccr, NAMES),
-    ("uci-beijing", "uci", write_uci, {}),
-    ("openaq-csv", "archive", write_openaq_csv, {}),
-    ("openaq-json", "v2.json", write_openaq_v2, {}),
-    ("openaq-json", "v3", write_openaq_v3, {}),
-    ("china-national", "china", write_china, {}),
-    ("epa-aqs-hourly", "hourly_88101_2019.csv", write_epa_hourly, EPA_IDS),
-    ("plain", "plain.txt", write_plain, {}),
-    ("plain", "plain.parquet", write_parquet, {}),
-]
 
 
 def check(records: StationRecords) -> None:
@@ -278,76 +110,9 @@ DAYS = pd.DataFrame(
 )
 
 
-def write_cpcb_daily(path: Path) -> None:
-    (path / "stations").mkdir(parents=True)
-    (path / "stations.csv").write_text("station,lat,lon\nPusa,28.6,77.1\nAshok_Vihar,28.7,77.2\n")
-    for station, rows in DAYS.groupby("station"):
-        lines = ["Timestamp,PM2.5 (µg/m³),AT (°C),BP (mmHg),Datetime"]
-        lines += [f"1999-01-01,{text(row.pm25)},12.5,733,{row.date}" for row in rows.itertuples()]
-        (path / "stations" / f"{station}_Pollutants_2019_2019.csv").write_text("\n".join(lines))
-
-
-def write_ccr_days(path: Path) -> None:
-    path.mkdir()
-    for station, rows in DAYS.groupby("station"):
-        lines = [f"Station,{station}", "From Date,To Date,PM2.5,PM2.5.1"]
-        for row in rows.itertuples():
-            day = pd.Timestamp(row.date)
-            lines.append(f"{day:%d-%m-%Y} 00:00,{day + 24 * HOUR:%d-%m-%Y} 00:00,{text(row.pm25, 'None')},NA")
-        (path / f"{station}.csv").write_text("\n".join(lines))
-
-
-def write_plain_days(path: Path) -> None:
-    DAYS.rename(columns={"pm25": "PM2.5 (ug/m3)"}).to_csv(path, index=False)
-
-
-def write_plain_midnights(path: Path) -> None:
-    DAYS.assign(date=DAYS["date"] + " 00:00:00").to_csv(path, index=False, sep="\t")
-
-
-def write_epa_days(path: Path) -> None:
-    lines = [
-        "State Code,County Code,Site Num,Parameter Code,POC,Latitude,Longitude,Sample Duration,Pollutant Standard,"
-    ]
-    lines[0] += "Date Local,Units of Measure,Event Type,Observation Percent,Arithmetic Mean,Local Site Name"
-    for row in DAYS.itertuples():
-        site = {"Pusa": "0001", "Ashok_Vihar": "0002"}[row.station]
-        for poc, duration, standard, event, offset in (
-            (2, "24 HOUR", "PM25 24-hour 2012", "None", 50),
-            (1, "1 HOUR", "", "Included", 3),
-            (1, "24-HR BLK AVG", "PM25 24-hour 2012", "Excluded", 7),
-            (1, "24-HR BLK AVG", "PM25 24-hour 2006", "Included", 0),
-            (1, "24-HR BLK AVG", "PM25 Annual 2012", "Included", 0),
-        ):
-            start = f"01,001,{site},88101,{poc},28.6,77.1,{duration},{standard},{row.date}"
-            lines.append(f"{start},Micrograms/cubic meter (LC),{event},100,{text(row.pm25 + offset)},{row.station}")
-    path.write_text("\n".join(lines))
-
-
-def write_v3_days(path: Path) -> None:
-    results = []
-    for row in DAYS.itertuples():
-        begin = pd.Timestamp(row.date, tz="Asia/Kolkata")
-        period = {"datetimeFrom": both(begin), "datetimeTo": both(begin + 24 * HOUR)}
-        parameter = {"name": "pm25", "units": "µg/m³"}
-        value = None if np.isnan(row.pm25) else row.pm25
-        results.append({"location": row.station, "value": value, "parameter": parameter, "period": period})
-    path.write_text(json.dumps([{"results": results[:2]}, {"results": results[2:]}]))
-
-
-@pytest.mark.parametrize(
-    ("name", "target", "write"),
-    [
-        ("cpcb-daily", "cpcb", write_cpcb_daily),
-        ("cpcb-ccr", "ccr", write_ccr_days),
-        ("plain", "plain.csv", write_plain_days),
-        ("plain", "midnights.tsv", write_plain_midnights),
-        ("epa-aqs-daily", "daily.csv", write_epa_days),
-        ("openaq-json", "days.json", write_v3_days),
-    ],
-)
-def test_the_same_days_in_every_format(tmp_path: Path, name: str, target: str, write: Callable[[Path], None]) -> None:
-    write(tmp_path / target)
+@pytest.mark.parametrize(("name", "target", "write"), DAILY_WRITERS)
+def test_the_same_days_in_every_format(tmp_path: Path, name: str, target: str, write: Writer) -> None:
+    write(DAYS, DELHI.time_zone, tmp_path / target)
     records = read_readings(tmp_path / target, DELHI)
     check(records)
     assert (records.format, records.period) == (name, "day")

@@ -117,10 +117,10 @@ def reanalysis(path: Path) -> None:
 
 def samples_of_2022(path: Path) -> None:
     generator = np.random.default_rng(0)
-    samples = []
+    names, samples = pd.Index(["AT", "RH", "BP", "WS"], dtype=object), []
     for day, readings in (("2019-01-04 10:42", (214.0, 251.5)), ("2019-01-07 10:44", (98.2, 999.0))):
         for station, reading in zip(("Gomti Nagar", "Lalbagh"), readings, strict=True):
-            weather = pd.Series({"AT": 11.5, "RH": 78.0, "BP": 743.1, "WS": 1.2}, name=pd.Timestamp(day))
+            weather = pd.Series([11.5, 78.0, 743.1, 1.2], index=names, name=pd.Timestamp(day))
             image = generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)
             samples.append({"Image": image, "PM25": reading, "Station_index": station, "Meteo": weather})
     path.write_bytes(pickle.dumps([samples[:2], samples[2:]]))
@@ -155,10 +155,21 @@ def set_up(root: Path, example: Example) -> None:
         if name:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
-        for line in text.split() if kind == "files" else []:
-            (root / line).parent.mkdir(parents=True, exist_ok=True)
-            make = next(make for pattern, make in MAKERS.items() if re.fullmatch(pattern, Path(line).name))
-            make(root / line)
+        for path in listed(text) if kind == "files" else []:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            make = next(make for pattern, make in MAKERS.items() if re.fullmatch(pattern, path.name))
+            make(root / path)
+
+
+def listed(text: str) -> list[Path]:
+    """The files of a list; an indented one lies in the folder above it."""
+    paths, folder = [], Path()
+    for line in text.splitlines():
+        if line.endswith("/"):
+            folder = Path(line)
+        else:
+            paths.append(folder / line.strip() if line.startswith(" ") else Path(line))
+    return paths
 
 
 def typed(text: str, root: Path) -> list[list[str]]:
@@ -170,25 +181,22 @@ def typed(text: str, root: Path) -> list[list[str]]:
 
 
 def run(example: Example, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Types the commands, and looks for the lines that the page shows below each."""
-    said = ""
-    for _, kind, text in example.blocks:
-        if kind == "sh":
-            capsys.readouterr()
-            codes = [main(words) for words in typed(text, root)]
-            said = "".join(capsys.readouterr()).replace(f"{root}/", "")
-            assert codes == [2 if "pm25 prepare: " in said else 0] * len(codes), said
-        elif kind == "text":
-            shown = [line.strip() for line in text.splitlines()]
-            assert shown
-            printed = [re.sub(r" +", " ", line.strip()) for line in said.splitlines()]
-            for line in shown:
-                assert any(re.sub(r" +", " ", line) in each for each in printed), f"{line!r} is not in\n{said}"
+    """Types the commands, and looks for the lines that the page shows below each; a refusal is one of them."""
+    blocks = [(kind, text) for _, kind, text in example.blocks if kind in ("sh", "text")]
+    assert [kind for kind, _ in blocks] == ["sh", "text"] * (len(blocks) // 2)
+    for (_, command), (_, shown) in zip(blocks[::2], blocks[1::2], strict=True):
+        capsys.readouterr()
+        codes = [main(words) for words in typed(command, root)]
+        said = "".join(capsys.readouterr()).replace(f"{root}/", "")
+        assert codes == [2 if shown.startswith("pm25 ") else 0] * len(codes), said
+        printed = [" ".join(line.split()) for line in said.splitlines()]
+        for line in shown.splitlines():
+            assert any(" ".join(line.split()) in each for each in printed), f"{line!r} is not in\n{said}"
 
 
 def city_of(example: Example) -> str:
     command = next(text for _, kind, text in example.blocks if kind == "sh")
-    return re.findall(r"--city (\w+)", command)[0]
+    return str(re.findall(r"--city (\w+)", command)[0])
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title)
@@ -198,3 +206,115 @@ def test_example_runs_as_the_page_says(
     monkeypatch.chdir(tmp_path)
     set_up(tmp_path, example)
     run(example, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("example", READINGS, ids=lambda example: example.title)
+def test_every_format_gives_the_labels_of_the_page(
+    example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = re.findall(r"^\| (first|second) station \| (\S+) \| (\S+) \|$", PAGE, re.MULTILINE)
+    expected = [[np.nan if value == "none" else float(value) for value in row[1:]] for row in table]
+    assert np.shape(expected) == (2, 2)
+    monkeypatch.chdir(tmp_path)
+    set_up(tmp_path, example)
+    commands = [words for _, kind, text in example.blocks if kind == "sh" for words in typed(text, tmp_path)]
+    for words in commands:
+        assert main([*words, "--overwrite"]) == 0
+        samples = open_archive(tmp_path / "data" / city_of(example)).samples
+        labels = samples.pivot(index="site_id", columns="local_date", values="pm25")
+        assert [f"{day:%Y-%m-%d}" for day in labels.columns] == ["2019-01-04", "2019-01-07"]
+        np.testing.assert_allclose(labels.to_numpy(np.float64), expected, rtol=1e-6)
+
+
+def prepared(title: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """The samples that the commands of an example lead to."""
+    example = next(example for example in EXAMPLES if title in example.title)
+    monkeypatch.chdir(root)
+    set_up(root, example)
+    for _, kind, text in example.blocks:
+        for words in typed(text, root) if kind == "sh" else []:
+            assert main(words) == 0
+    return open_archive(root / "data" / city_of(example)).samples
+
+
+def test_weather_arrives_in_the_numbers_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = ["temperature_c", "relative_humidity_pct", "pressure_hpa"]
+    said = re.search(r"gets (\S+) degrees Celsius, (\S+) % and (\S+) hPa", " ".join(PAGE.split()))
+    assert said
+    era5 = prepared("ERA5", tmp_path, monkeypatch)[columns].to_numpy(np.float64)
+    np.testing.assert_allclose(era5, [[float(number) for number in said.groups()]] * 4, atol=0.05)
+    csv = prepared("A CSV file", tmp_path, monkeypatch)
+    written = pd.read_csv(tmp_path / "weather.csv", parse_dates=["date"]).set_index("date")
+    for _, row in csv.iterrows():
+        np.testing.assert_allclose(row[columns].astype(float), written.loc[row["local_date"], columns], rtol=1e-6)
+
+
+def test_pressure_that_is_headed_in_another_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = prepared("cpcb-daily", tmp_path, monkeypatch).set_index(["site_id", "local_date"])["pressure_hpa"]
+    assert samples["Gomti_Nagar", pd.Timestamp("2019-01-04")] == pytest.approx(743.1 * 1013.25 / 760, rel=1e-6)
+    assert samples["Lalbagh", pd.Timestamp("2019-01-04")] == pytest.approx(990.2, rel=1e-6)
+    findings = pd.read_csv(tmp_path / "data" / "Lucknow" / "weather_findings.csv")
+    said = re.search(r"weather_findings\.csv` \(([^)]*)\)", " ".join(PAGE.split()))
+    assert said
+    assert list(findings.columns) == said[1].split(", ")
+
+
+def test_legacy_values_and_weights_are_those_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = prepared("Samples", tmp_path, monkeypatch)
+    assert samples["pm25_unfiltered"].tolist() == [214.0, 251.5, 98.2, 999.0]
+    assert samples["quality"].tolist() == ["", "", "", "saturated"]
+    assert samples["site_id"].tolist() == ["Gomti_Nagar", "Lalbagh"] * 2
+    path = tmp_path / "encoder_params_resnet18_Lucknow_SimCLR_spatiotemporal.pkl"
+    encoder_of_2022(path)
+    assert main(["convert-weights", "--weights", str(path), "--output", "encoder.safetensors"]) == 0
+    tensors, metadata = read_encoder(tmp_path / "encoder.safetensors")
+    assert (metadata.method, metadata.pairs) == ("SimCLR", "spatiotemporal")
+    written = torch.load(path, weights_only=True)
+    assert all(torch.equal(tensor, written[name]) for name, tensor in tensors.items())
+
+
+def test_what_scenes_and_readings_add_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared("Look at what came in", tmp_path, monkeypatch)
+    columns = PAGE.split("### Further columns")[1].split("### Further keys")[0]
+    listed = {}
+    for names, kind in re.findall(r"^\| (`.*?`) \| ([^|]+) \|", columns, re.MULTILINE):
+        listed.update(dict.fromkeys(re.findall(r"`(\w+)`", names), kind))
+    folder = tmp_path / "data" / "Lucknow"
+    samples = pd.read_parquet(folder / "samples.parquet")
+    added = {name: str(samples[name].dtype) for name in samples if name not in COLUMNS}
+    added["site_kind"] = "string" if pd.api.types.is_string_dtype(samples["site_kind"]) else added["site_kind"]
+    assert added == listed
+    keys = PAGE.split("### Further keys")[1].split("\n## ")[0]
+    metadata = json.loads((folder / "archive.json").read_text())
+    assert set(re.findall(r"^\| `(\w+)` \|", keys, re.MULTILINE)) <= set(metadata["created_by"])
+    for source in metadata["sources"]:
+        assert set(source) == {"path", "sha256", "size", "changed_ns", "role"}
+        assert source["role"] in ("scene", "labels")
+        assert all(f"`{key}`" in keys for key in (*source, source["role"]))
+    table = pd.read_parquet(folder / "readings.parquet")
+    assert list(table.columns[:3]) == ["station", "local_date", "pm25"]
+    assert set(table.columns[3:]) == {name for name in listed if name not in ("site_kind", "valid_fraction")} | {
+        "quality"
+    }
+
+
+def test_tables_of_the_page_name_all_there_is() -> None:
+    flags = re.findall(r"^\| `(\w+)` \| .* \| (yes|no|) ?\|$", PAGE, re.MULTILINE)
+    assert {name for name, _ in flags} == set(FLAGS)
+    assert {name for name, enters in flags if enters == "no"} == set(DEFAULT_DROP)
+    formats = PAGE.split("| format | what it looks like")[1].split("\n\n")[0]
+    listed = re.findall(r"^\| `([\w-]+)` \|", formats, re.MULTILINE)
+    assert set(listed) == set(FORMATS)
+    assert [f"3 {name}" for name in listed] == [example.title for example in READINGS]
+    products = PAGE.split("| product | files")[1].split("\n\n")[0]
+    named = {
+        name for cell in re.findall(r"^\| (`.*?`) \|", products, re.MULTILINE) for name in re.findall(r"`(.*?)`", cell)
+    }
+    known = {*planet.PRODUCTS.values(), sentinel.L1C, sentinel.L2A, geotiff.NAIP, geotiff.GEOTIFF}
+    assert named == known
+
+
+def test_the_cities_of_the_page_are_cities(tmp_path: Path) -> None:
+    set_up(tmp_path, Example("", []))
+    assert [load_city(name, tmp_path).name for name in ("Lucknow", "Fresno")] == ["Lucknow", "Fresno"]
+    assert len(CITIES) == 2

@@ -47,7 +47,7 @@ class TileArchive:
         """The rows of the sample table, numbered 0..len-1 in the order of `rows`."""
         try:
             table = pd.read_parquet(self.folder / SAMPLES)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, UnicodeError, pa.ArrowException) as error:
             raise InputError(f"{self.folder / SAMPLES}: broken ({' '.join(str(error).split())})") from None
         table["local_date"] = pd.to_datetime(table["local_date"])
         return table.iloc[self.rows].reset_index(drop=True)
@@ -121,7 +121,7 @@ def _check_samples(path: Path, metadata: ArchiveMetadata) -> None:
     try:
         with pq.ParquetFile(path) as file:
             rows, schema = file.metadata.num_rows, file.schema_arrow
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a Parquet file ({' '.join(str(error).split())})") from None
     if rows != metadata.samples:
         raise InputError(f"{path}: found {rows} rows, archive.json expects {metadata.samples}")

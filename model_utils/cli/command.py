@@ -17,6 +17,7 @@ from jsonargparse import ArgumentParser
 
 from model_utils.errors import InputError
 
+_LONGEST = 1000  # characters of a message
 Presets = Mapping[str, Mapping[str, Any]]
 
 
@@ -47,7 +48,7 @@ class OneLineParser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Prints the message on one line of stderr and exits with code 2."""
-        print(f"{self.prog}: {' '.join(str(message).split())}", file=sys.stderr)
+        print(f"{self.prog}: {_one_line(str(message))}", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -70,7 +71,7 @@ def execute(
         config = parse(command, argv, fixed or {}, prog)
         load(command.function)(config)
     except InputError as error:
-        print(f"{prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{prog}: {_one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{prog}: interrupted; nothing is half-written", file=sys.stderr)
@@ -115,6 +116,12 @@ def load(reference: str) -> Any:
 def run_script(command: Command, **fixed: Any) -> NoReturn:
     """What an experiment script calls: runs the verb with the script's own fields set, and exits."""
     raise SystemExit(execute(command, sys.argv[1:], fixed, prog=Path(sys.argv[0]).name))
+
+
+def _one_line(text: str) -> str:
+    """A message on a line; what a damaged file put into its middle is left out where that is too long to read."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST * 3 // 4]} ... {line[-_LONGEST // 4 :]}"
 
 
 def _with_underscores(word: str) -> str:

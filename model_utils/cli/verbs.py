@@ -12,7 +12,7 @@ SIMULATE = Command(
 )
 PREPARE = Command(
     verb="prepare",
-    summary="Turns imagery that is already cut into tiles, and its table, into an archive.",
+    summary="Turns scenes and readings, tiles and their table, or files of the 2022 code into an archive.",
     config="model_utils.ingest.config:PrepareConfig",
     function="model_utils.ingest.prepare:prepare",
 )

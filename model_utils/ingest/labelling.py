@@ -16,6 +16,7 @@ from model_utils.ingest.readings.flags import DEFAULT_DROP, FLAGS, filter_line, 
 from model_utils.ingest.readings.labels import daily_labels, overpass_labels
 from model_utils.ingest.readings.reading import read_readings
 from model_utils.ingest.readings.stations import locate_stations, read_stations
+from model_utils.ingest.weather.findings import ALL_STATIONS
 from model_utils.ingest.weather.matching import weather_for
 from model_utils.ingest.weather.plausibility import check_weather
 from model_utils.ingest.weather.sources import read_weather
@@ -179,7 +180,10 @@ def read_labels(config: PrepareConfig, city: City) -> Labels:
 def _told(findings: pd.DataFrame) -> list[str]:
     """Findings about the weather in a line for each column and what was done; the whole list is a file."""
     lines = []
-    for (column, done), group in findings.groupby(["column", "done"], sort=True):
+    of_all = findings["station"] == ALL_STATIONS
+    for column, count, found in findings.loc[of_all, ["column", "count", "found"]].itertuples(index=False, name=None):
+        lines.append(f"weather: {column}: {count} values: {found}")
+    for (column, done), group in findings[~of_all].groupby(["column", "done"], sort=True):
         stations = sorted(group["station"].unique())
         names = ", ".join(stations[:6]) + (", ..." if len(stations) > 6 else "")
         lines.append(f"weather: {column}: {done}: {group['count'].sum()} values of {len(stations)} stations ({names})")

@@ -60,9 +60,10 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         table = pq.read_table(path, partitioning=None)
+        table.validate(full=True)  # a damaged file's texts need not be text
         _checked_names(path, table.column_names)
         frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeError, pa.ArrowException) as error:
         raise InputError(f"{path}: not readable as Parquet ({' '.join(str(error).split())})") from None
     return frame
 

@@ -87,7 +87,9 @@ def warp_ground(path: Path, region: Region, bands: Sequence[str], file: Path) ->
             ) as warped:
                 for first in range(0, height, _ROWS):
                     window = ((first, min(first + _ROWS, height)), (0, width))
-                    *strip, alpha = warped.read([*indexes, warped.colorinterp.index(ColorInterp.alpha) + 1], window=window)
+                    *strip, alpha = warped.read(
+                        [*indexes, warped.colorinterp.index(ColorInterp.alpha) + 1], window=window
+                    )
                     # a black pixel is ground: 1 and 0 both lie below the darkest reflectance of the table
                     codes[first : first + _ROWS] = np.where(alpha == 255, np.maximum(strip, 1), 0).transpose(1, 2, 0)
             return RegionGround(codes, reflectance_table(scene, indexes, bands))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import rasterio
 from numpy.typing import NDArray
 from rasterio.warp import transform, transform_bounds
@@ -64,12 +63,6 @@ class Region:
         """The georeference, of the region or of it with a margin of pixels on each side."""
         gsd = self.grid.gsd
         return rasterio.Affine(gsd, 0, (self.left - margin) * gsd, 0, -gsd, -(self.top - margin) * gsd)
-
-    def windows(self, places: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First row and column, in the region, of each place's tile."""
-        degrees = places["longitude"].to_numpy(), places["latitude"].to_numpy()
-        columns, rows = self.grid.corners(*transform("EPSG:4326", self.grid.crs, *degrees))
-        return rows - self.top, columns - self.left
 
     def east(self, columns: NDArray[np.number]) -> Floats:
         """Eastings (m) of points in units of pixels from the region's corner."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model_utils.cities import City
 from model_utils.errors import InputError
 from model_utils.ingest.scenes.grid import city_grid
-from model_utils.ingest.scenes.sites import grid_sites
+from model_utils.ingest.scenes.sites import grid_sites, station_sites
 from model_utils.simulation.cloud_field import CloudField
 from model_utils.simulation.config import SimulateConfig
 from model_utils.simulation.ground import RegionGround, surface_bounds, warp_ground
@@ -23,12 +23,13 @@ from model_utils.simulation.places import with_kilometres
 from model_utils.simulation.random_fields import Floats, stream
 from model_utils.simulation.region import HazeGrid, Region
 from model_utils.simulation.rendering import CLOUD_REFLECTANCE, MARGIN, SHADOW_DEPTH, sensor_gains, to_codes
-from model_utils.simulation.scene_files import BANDS, BLOCK, SceneFiles, SceneFolder, scene_name
+from model_utils.simulation.scene_files import BANDS, SceneFiles, SceneFolder, scene_name
 
+NOISE_ROWS = 64  # that one stream draws, so that a strip can be drawn alone
 _HEAVY_HAZE_DEPTH = 1.5  # optical depth at 0.55 um from which the mask says so
 _OPAQUE = 0.5  # from here on the mask says cloud
 _DEPTH_LEVELS = 1024  # steps of optical depth within a scene: far below one grey level
-_CACHE_MEGABYTES = 64  # of GDAL's blocks; by default it takes a twentieth of the machine
+_CACHE_BYTES = 128_000_000  # of GDAL; by default it takes a twentieth of the machine
 
 Strip = tuple[int, NDArray[np.uint8], dict[str, NDArray[np.uint8]]]
 
@@ -50,7 +51,7 @@ class SceneSet:
     land_use: None = None
 
     def __init__(
-        self, config: SimulateConfig, city: City, labelled: pd.DataFrame, scenes: int, strip_rows: int = BLOCK
+        self, config: SimulateConfig, city: City, labelled: pd.DataFrame, scenes: int, strip_rows: int = NOISE_ROWS
     ) -> None:
         """Checks what can be checked at once.
 
@@ -59,13 +60,13 @@ class SceneSet:
             city: The city.
             labelled: The stations, as places.
             scenes: How many will be rendered.
-            strip_rows: Rows at a time, a multiple of `BLOCK`; the scenes do not depend on it.
+            strip_rows: Rows at a time, a multiple of `NOISE_ROWS`; the scenes do not depend on it.
 
         Raises:
             InputError: The surface is not readable or lies elsewhere, or the scenes are there already.
         """
-        if config.surface is None or config.write_scenes is None or strip_rows % BLOCK:
-            raise ValueError("expected surface, write_scenes and whole blocks")
+        if config.surface is None or config.write_scenes is None or strip_rows % NOISE_ROWS:
+            raise ValueError("expected surface, write_scenes and whole blocks of noise")
         grid = city_grid(city, config.gsd, config.tile_size)
         region = Region.of(city, grid, surface_bounds(config.surface, BANDS))
         if region is None:
@@ -75,18 +76,22 @@ class SceneSet:
         self._key, self._northern = (config.seed, city.name), city.bounding_box.south + city.bounding_box.north > 0
         self._haze = HazeGrid(region, city)
         self.folder, self.air = self._files.path, self._haze.nodes
-        cells = grid_sites(grid, [city.bounding_box], 1000 * config.grid_km) if config.grid_km else labelled[:0]
+        names = {"site_id": "station", "site_name": "station_name"}
+        sites = [station_sites(grid, labelled.rename(columns=names))]
+        if config.grid_km:
+            sites.append(grid_sites(grid, [city.bounding_box], 1000 * config.grid_km))
+        asked = pd.concat(sites, ignore_index=True)
         columns = ["site_id", "site_name", "site_kind", "latitude", "longitude"]
-        rows = [*labelled[columns].itertuples(index=False), *cells[columns].itertuples(index=False)]
-        self._asked = with_kilometres(city, rows)
+        self._asked = with_kilometres(city, list(asked[columns].itertuples(index=False, name=None)))
+        self._corners = grid.corners(asked["east_m"], asked["north_m"])
 
     def __enter__(self) -> SceneSet:
         region, size = self._region, self._region.grid.tile_size
         self._files.create((self._scenes + 1) * region.height * region.width * len(BANDS))
         try:
-            with rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES):
+            with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
                 self._ground = warp_ground(self._surface, region, BANDS, self._files.partial / "ground.npy")
-            rows, columns = region.windows(self._asked)
+            rows, columns = self._corners[1] - region.top, self._corners[0] - region.left
             inside = self._ground.covers(rows, columns, size)
         except BaseException:
             self._files.discard()
@@ -122,7 +127,7 @@ class SceneSet:
         tiles = np.zeros((len(self.places), size, size, len(BANDS)), np.uint8)
         cloudy = np.zeros(len(self.places), np.int64)
         with (
-            rasterio.Env(GDAL_CACHEMAX=_CACHE_MEGABYTES),
+            rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
             SceneFiles(self._files.partial, name, self._region, time_utc) as files,
         ):
             for first, codes, masks in self._strips(name, sky):
@@ -166,8 +171,10 @@ class SceneSet:
             if cloud.any():
                 scene += cloud[..., None] * (np.float32(CLOUD_REFLECTANCE) - scene)
             noise = [
-                stream(*self._key, "noise", name, block).standard_normal((BLOCK, *scene.shape[1:]), dtype=np.float32)
-                for block in range(first // BLOCK, -(-last // BLOCK))
+                stream(*self._key, "noise", name, block).standard_normal(
+                    (NOISE_ROWS, *scene.shape[1:]), dtype=np.float32
+                )
+                for block in range(first // NOISE_ROWS, -(-last // NOISE_ROWS))
             ]
             codes = to_codes(scene, np.concatenate(noise)[: last - first], gains)
             valid = ground[..., 0] > 0

@@ -135,7 +135,8 @@ def flag_counts(table: pd.DataFrame) -> dict[str, int]:
 
 def filter_line(drop: tuple[str, ...] = DEFAULT_DROP) -> str:
     """The filter in words."""
-    kept = [name for name in FLAGS if name not in (*drop, "too_few_hours")]
+    # readings of a station without a place reach no tile, and too few hours concern the mean
+    kept = [name for name in FLAGS if name not in (*drop, "coordinates", "too_few_hours")]
     return f"readings flagged {', '.join(drop) or 'nothing'} enter no mean; those flagged {', '.join(kept)} do"
 
 

@@ -71,7 +71,7 @@ def _page(path: Path, source: Source) -> pd.DataFrame:
         for number, result in enumerate(results):
             try:
                 row = _measurement(result, path.name.split(".")[0])
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
                 what = f"{type(error).__name__}: {error}"[:120]
                 raise InputError(f"{path}: results[{number}]: not a measurement ({what})") from None
             if row:
@@ -117,7 +117,7 @@ def _measurement(result: dict[str, Any], file: str) -> dict[str, Any] | None:
     number = float("nan") if value is None else float(value)
     if np.isinf(number):
         raise ValueError("value is infinite")
-    return {
+    row = {
         "file": file,
         "station": station,
         "station_name": str(result.get("location") or ""),
@@ -132,3 +132,5 @@ def _measurement(result: dict[str, Any], file: str) -> dict[str, Any] | None:
         "end": str(end["utc"]),
         "local": str(begin["local"]),
     }
+    "".join(map(str, row.values())).encode()  # JSON can escape half a letter, which is no text
+    return row

@@ -224,17 +224,18 @@ def open_parquet(path: Path) -> tuple[tuple[str, ...], Callable[[dict[str, int]]
     """
     try:
         names = tuple(str(name).strip() for name in pq.read_schema(path).names)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeError, pa.ArrowException) as error:
         raise InputError(f"{path}: not readable as Parquet ({' '.join(str(error).split())[:120]})") from None
 
     def rows(wanted: dict[str, int]) -> Rows:
         try:
             table = pq.read_table(path, partitioning=None, use_threads=False)
+            table.validate(full=True)  # a damaged file's texts need not be text
             columns = {
                 name: pc.utf8_trim_whitespace(pc.fill_null(pc.cast(table.column(position), pa.string()), ""))
                 for name, position in wanted.items()
             }
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, UnicodeError, pa.ArrowException) as error:
             raise InputError(f"{path}: not readable as Parquet ({' '.join(str(error).split())[:120]})") from None
         if table.num_rows == 0:
             raise InputError(f"{path}: found a header and no rows")

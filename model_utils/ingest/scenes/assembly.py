@@ -58,7 +58,12 @@ def content(scene: Scene, sources: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def held_parts(previous: Previous) -> Iterator[Part]:
-    """The parts of the archive that is there, in order."""
+    """The parts of the archive that is there, in order.
+
+    Raises:
+        InputError: The archive is damaged.
+    """
+    previous.verify()
     nothing = np.empty(0, np.intp)
     for scene_id, entry in sorted(previous.scenes.items(), key=lambda item: (item[1]["time_utc"], item[0])):
         rows = previous.rows.get(scene_id, nothing)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from model_utils.archive.format import IMAGES, METADATA, SAMPLES
+from model_utils.archive.npy import read_npy_header
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.errors import InputError
+from model_utils.ingest.scenes.cutting import LeftOut
 
 COMMAND = "pm25 prepare --scenes"
 GEOMETRY = (
@@ -46,6 +50,10 @@ SITE_AND_SCENE = (
 )
 """The columns that cutting gives; labels and weather are joined to them anew in each run."""
 
+_BLOCK_BYTES = 2**24
+_KEPT: dict[str, type] = {"time_utc": str, "time_source": str, "content": str, "tiles": int, "left_out": dict}
+_REASONS = tuple(item.name for item in fields(LeftOut))
+
 
 @dataclass(frozen=True)
 class Previous:
@@ -63,6 +71,25 @@ class Previous:
     def scenes(self) -> dict[str, dict[str, Any]]:
         """What it says of each scene that it took or left out."""
         return dict(self.record["scene_list"])
+
+    def verify(self) -> None:
+        """Reads the whole archive, which the next one is made of.
+
+        Raises:
+            InputError: It is not what was written.
+        """
+        folder = self.archive.folder
+        with (folder / IMAGES).open("rb") as file:
+            read_npy_header(file)
+            digest = hashlib.sha256()
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+        digest.update((folder / SAMPLES).read_bytes())
+        if digest.hexdigest() != self.archive.metadata.content_sha256:
+            raise InputError(
+                f"{folder}: {IMAGES} or {SAMPLES} is damaged: its SHA-256 is not the one in archive.json; "
+                "--overwrite cuts all scenes again"
+            )
 
     def table(self, scene_id: str) -> pd.DataFrame:
         """The columns `SITE_AND_SCENE` of a scene's rows."""
@@ -95,7 +122,31 @@ def read_previous(folder: Path, settings: Mapping[str, Any]) -> Previous:
     if missing := [name for name in SITE_AND_SCENE if name not in archive.samples]:
         raise InputError(f"{folder}: column {missing[0]!r} is missing; --overwrite replaces the archive")
     groups = archive.samples.groupby("scene_id", sort=False).indices
-    return Previous(archive, {str(scene): np.asarray(rows) for scene, rows in groups.items()})
+    rows = {str(scene): np.asarray(numbers) for scene, numbers in groups.items()}
+    if fault := _fault(made["scene_list"], rows, archive.metadata.sources):
+        raise InputError(f"{folder / METADATA}: {fault}; --overwrite replaces the archive")
+    return Previous(archive, rows)
+
+
+def _fault(scenes: dict[str, Any], rows: Mapping[str, NDArray[np.intp]], sources: list[Any]) -> str:
+    """What `archive.json` says of its scenes and files otherwise than we write it, or ''."""
+    for name, entry in scenes.items():
+        if not isinstance(entry, dict) or not all(isinstance(entry.get(key), kind) for key, kind in _KEPT.items()):
+            return f"scene_list says of {_short(name)} {_short(entry)}, expected {', '.join(_KEPT)}"
+        if entry["tiles"] != len(rows.get(name, ())):
+            return f"scene_list gives {_short(name)} {entry['tiles']} tiles, found {len(rows.get(name, ()))}"
+        if not all(key in _REASONS and type(count) is int for key, count in entry["left_out"].items()):
+            return (
+                f"left_out of scene {_short(name)} is {_short(entry['left_out'])}, expected numbers of tiles by reason"
+            )
+        if "copy_of" in entry and str(entry["copy_of"]) not in scenes:
+            return f"scene {_short(name)} is a copy of {_short(entry['copy_of'])}, which is not in scene_list"
+    if strange := set(rows) - set(scenes):
+        return f"scene {_short(min(strange))} has tiles and is not in scene_list"
+    for number, source in enumerate(sources):
+        if not isinstance(source, dict) or not all(isinstance(source.get(key), str) for key in ("path", "sha256")):
+            return f"sources[{number}] is {_short(source)}, expected path and sha256"
+    return ""
 
 
 def _short(value: object) -> str:

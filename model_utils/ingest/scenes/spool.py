@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -80,9 +79,7 @@ def spool_scene(scene: Scene, settings: CutSettings, path: Path) -> SpooledScene
     """
     sites = settings.stations
     if settings.spacing:
-        boxes = (settings.limits,) if settings.limits else footprint(scene)
-        cells = _cells(settings.grid, boxes, settings.spacing)
-        sites = pd.concat([sites, cells], ignore_index=True)
+        sites = pd.concat([sites, _cells(scene, settings)], ignore_index=True)
     parts, hashes, left_out = [], [np.zeros(0, np.uint64)], LeftOut()
     names = sites["site_id"].to_numpy()
     with path.open("wb") as file:
@@ -97,10 +94,13 @@ def spool_scene(scene: Scene, settings: CutSettings, path: Path) -> SpooledScene
     return SpooledScene(path, rows.assign(**cuts.drop(columns="position")), asdict(left_out), np.concatenate(hashes))
 
 
-@lru_cache(maxsize=1)
-def _cells(grid: TileGrid, boxes: tuple[BoundingBox, ...], spacing: float) -> pd.DataFrame:
-    """The same for every scene where the city sets the limits."""
-    return grid_sites(grid, boxes, spacing)
+def _cells(scene: Scene, settings: CutSettings) -> pd.DataFrame:
+    """The grid cells whose centre lies in the rectangle around a scene and within the limits."""
+    boxes = footprint(scene)
+    if settings.limits:
+        shared = (box.intersection(settings.limits) for box in boxes)
+        boxes = tuple(box for box in shared if box is not None)
+    return grid_sites(settings.grid, boxes, settings.spacing)
 
 
 def spooled(

@@ -15,6 +15,12 @@ from model_utils.ingest.scenes.assembly import Part
 from model_utils.ingest.scenes.duplicates import pixel_digest, repeated_tiles
 from model_utils.ingest.scenes.scene import Scene
 
+_REASONS = {
+    "outside": "outside of the scene",
+    "invalid": "with too few valid pixels",
+    "cloudy": "with too much cloud",
+}
+
 
 class Tally:
     """Takes the parts of an archive in their order, each set of tiles once, and counts.
@@ -78,7 +84,7 @@ class Tally:
 
     def why_empty(self) -> str:
         """Why there is no tile at all, in one line."""
-        reasons = [f"{count} sites {reason}" for reason, count in sorted(self.left_out().items()) if count]
+        reasons = [f"{count} {_REASONS[reason]}" for reason, count in sorted(self.left_out().items()) if count]
         reasons += [f"scene {name} cannot be read ({why})" for name, why in list(self.broken.items())[:1]]
         return f"none of {len(self.entries) + len(self.broken)} scenes gave a tile: {', '.join(reasons) or 'no sites'}"
 
@@ -101,8 +107,8 @@ class Tally:
         ]
         if repeated := repeated_tiles(self._hashes):
             lines.append(f"warning: {repeated} tiles show the same pixels as another scene's tile of the same site")
-        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.left_out().items()) if count)
-        lines.append(f"left out: {reasons or 'nothing'}")
+        reasons = ", ".join(f"{count} {_REASONS[reason]}" for reason, count in sorted(self.left_out().items()) if count)
+        lines.append(f"tiles left out: {reasons or 'none'}")
         if self._flags or self._numbers["labelled"]:
             flags = ", ".join(f"{name} {count}" for name, count in self._flags.items() if count)
             lines.append(

@@ -14,6 +14,7 @@ from model_utils.ingest.weather.quantities import QUANTITIES
 
 COLUMNS = ["station", "column", "first", "last", "count", "found", "done"]
 SET_ASIDE, KEPT = "set aside", "kept"
+ALL_STATIONS = "(all)"
 
 _SPELL_DAYS = 92  # findings of one kind that lie further apart are told apart
 _METRES_PER_HPA = 8.4  # near sea level
@@ -64,7 +65,7 @@ class Findings:
         if alone.any():
             times = np.flatnonzero(alone.any(axis=1))
             found = "fewer than three stations report at these times: only physical limits were checked"
-            self._add("(all)", column, times, found, KEPT, int(alone.sum()))
+            self._add(ALL_STATIONS, column, times, found, KEPT, int(alone.sum()))
 
     def tell_offsets(self, column: str, values: NDArray[np.float64], consensus: Consensus) -> None:
         """States constant differences in pressure."""

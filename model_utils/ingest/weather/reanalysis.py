@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -97,12 +100,24 @@ def read_reanalysis(path: Path, latitudes: Sequence[float], longitudes: Sequence
 def _read_file(path: Path, places: NDArray[np.float64]) -> pd.DataFrame:
     """Columns time_utc, latitude, longitude and our variables, in the archive's units."""
     try:
-        with xr.open_dataset(path, engine="netcdf4", cache=False) as data:
+        with netCDF4.Dataset(path) as file:
+            promised = _promised_bytes(file)
+        if promised > path.stat().st_size:
+            raise InputError(f"{path}: truncated, found {path.stat().st_size} bytes, its header says {promised}")
+        # xarray warns of what it cannot decode: it is an error here, or not looked at
+        with warnings.catch_warnings(action="ignore"), xr.open_dataset(path, engine="netcdf4", cache=False) as data:
             return _selected(path, data, places)
     except InputError:
         raise
     except _UNDECODABLE as error:  # the library's many ways to say that a file is not what it seems
         raise InputError(f"{path}: not readable as NetCDF ({' '.join(str(error).split())[:200]})") from None
+
+
+def _promised_bytes(file: netCDF4.Dataset) -> int:
+    """What the variables of a classic file take, which lie in it as they are; 0 for others."""
+    if not file.data_model.startswith("NETCDF3"):
+        return 0
+    return sum(math.prod(item.shape) * item.dtype.itemsize for item in file.variables.values())
 
 
 def _selected(path: Path, data: xr.Dataset, places: NDArray[np.float64]) -> pd.DataFrame:
