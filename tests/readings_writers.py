@@ -132,7 +132,8 @@ def write_china(table: Long, zone: str, path: Path) -> dict[str, str]:
             if end.normalize() == day:
                 cells = ",".join(map(text, values))
                 start = f"{end:%Y%m%d},{end.hour}"
-                lines += [f"{start},AQI,1,2,", f"{start},PM2.5,{cells},", f"{start},PM2.5_24h,1,2,"]
+                others = "1," * len(values)
+                lines += [f"{start},AQI,{others}", f"{start},PM2.5,{cells},", f"{start},PM2.5_24h,{others}"]
         (path / f"china_sites_{day:%Y%m%d}.csv").write_text("\n".join(lines))
     rows = "".join(f"{name},{latitude},{longitude}\n" for name, (latitude, longitude) in PLACES.items())
     (path / "stations.csv").write_text("station,lat,lon\n" + rows)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,16 +112,18 @@ def new_parts(
         }
         if isinstance(result, InputError):
             rows, hashes = pd.DataFrame(columns=list(SITE_AND_SCENE)), np.zeros(0, np.uint64)
-            yield Part(scene.scene_id, {**entry, "broken": str(result)}, rows, _no_tiles, hashes)
+            yield Part(scene.scene_id, {**entry, "broken": str(result)}, rows, partial(_read, folder, ()), hashes)
             continue
         entry |= {"tiles": len(result.rows), "left_out": result.left_out}
         rows = _rows(scene, result.rows, city)
-        spool = np.memmap(result.path, np.uint8, "r", shape=(len(rows), size, size, bands)) if len(rows) else None
-        yield Part(scene.scene_id, entry, rows, spool.__getitem__ if spool is not None else _no_tiles, result.hashes)
+        yield Part(scene.scene_id, entry, rows, partial(_read, result.path, (size, size, bands)), result.hashes)
 
 
-def _no_tiles(chosen: slice) -> NDArray[np.uint8]:
-    raise IndexError(f"no tiles {chosen}")
+def _read(path: Path, shape: tuple[int, ...], chosen: slice) -> NDArray[np.uint8]:
+    """Reads some tiles of a file; a memory map of it would count as this process's memory."""
+    size = math.prod(shape)
+    tiles = np.fromfile(path, np.uint8, (chosen.stop - chosen.start) * size, offset=chosen.start * size)
+    return tiles.reshape(-1, *shape)
 
 
 def _rows(scene: Scene, cut: pd.DataFrame, city: City) -> pd.DataFrame:
