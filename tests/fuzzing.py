@@ -9,7 +9,6 @@ import shutil
 import signal
 import struct
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -42,11 +41,26 @@ stations:
 _SECONDS, _MEGABYTES = 10, 600
 
 NASTY = [
-    *("", " ", "nan", "inf", "-inf", "1e999", "1e308", "1e-400", "9" * 400, "0x1F", "1_000", "１２", "1,5", "-0", "5."),
+    *("", " ", "nan", "inf", "-inf", "1e999", "1e308", "1e-400", "9" * 400, "0x1F", "1_000", "1,5", "-0", "5."),
     *("0000-00-00", "0000-01-01T00:00", "9999-12-31T23:59", "2019-02-30", "2019-01-01T24:00", "2019-01-01T00:00+99:99"),
     *("1677-01-01", "2262-04-12", "1969-12-31", "2019-W01-1", "20190101", "1546300800", "31-12-2019 25:00", "12:00"),
     *("None", "NULL", "#N/A", "-999", "-9999", "985", "µg/m³", "ppm", "pm10", "PM2.5", "=1+1", "true", "[]", "{}"),
-    *('"', '""', 'a"b', "\x00", "\t", ";", "\\", "\r", "\n", "\ufeff", "\u202e", "\U0001d7d9", "é" * 3000),
+    *(
+        '"',
+        '""',
+        'a"b',
+        "\x00",
+        "\t",
+        ";",
+        "\\",
+        "\r",
+        "\n",
+        "\ufeff",
+        "\u202e",
+        "\uff11\uff12",
+        "\U0001d7d9",
+        "é" * 3000,
+    ),
 ]
 """Cells that are no number, no time, no unit, or more than one thing."""
 
@@ -125,7 +139,10 @@ class Arena:
         words = ["prepare", "--city", "Delhi", "--gsd", f"{GSD:g}", "--root", str(self.root), *flags]
         out = StringIO()
         with tempfile.TemporaryFile() as error, redirect_stdout(out), _standard_error(error.fileno()), _limits():
-            code = main(words)
+            try:
+                code = main(words)
+            except SystemExit as stop:  # how the parser of flags leaves
+                code = int(stop.code or 0)
             error.seek(0)
             outcome = Outcome(code, out.getvalue(), error.read().decode(), self._files())
         _judge(self, outcome, before)
@@ -153,7 +170,7 @@ def _judge(arena: Arena, outcome: Outcome, before: dict[str, bytes]) -> None:
         assert len(last) < 1100
         assert {**outcome.files, ".lock": b""} == {**before, ".lock": b""}
         return
-    assert last.startswith(("scenes: ", "tiles: ", "")[: 2 + ("nothing to do" in outcome.out)]), outcome.error
+    assert last.startswith(("scenes: ", "tiles: ")) or (not last and "nothing to do" in outcome.out), outcome.error
     archive = open_archive(arena.archive)
     samples, size = archive.samples, archive.metadata.tile_size
     assert archive.tiles().shape == (len(samples), size, size, len(archive.metadata.bands))
@@ -170,9 +187,9 @@ def _standard_error(descriptor: int) -> Iterator[None]:
     saved = os.dup(2)
     os.dup2(descriptor, 2)
     try:
-        with open(descriptor, "w", buffering=1, closefd=False, errors="backslashreplace") as stream:  # noqa: PTH123
-            with redirect_stderr(stream):
-                yield
+        stream = open(descriptor, "w", buffering=1, closefd=False, errors="backslashreplace")  # noqa: SIM115
+        with stream, redirect_stderr(stream):
+            yield
     finally:
         os.dup2(saved, 2)
         os.close(saved)
@@ -212,7 +229,7 @@ def make_quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def damaged(content: bytes, chance: random.Random, head: int | None = None) -> bytes:
-    """Bytes with some faults, all in the first `head`: cut, left out, zeroed, doubled, stuffed, set to a number, flipped."""
+    """Bytes with some faults, all of them in the first `head` bytes."""
     out = bytearray(content)
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         span = min(len(out), head or len(out)) or 1

@@ -165,10 +165,8 @@ def write_epa_hourly(table: Long, zone: str, path: Path) -> dict[str, str]:
 
 def write_plain(table: Long, zone: str, path: Path) -> dict[str, str]:
     local = (table["begin"] + HOUR).dt.tz_convert(zone).dt.tz_localize(None)
-    values = [
-        text(value / 1000 if abs(value + 500) < 1490 and value > -900 else value).replace(".", ",")
-        for value in table["pm25"]
-    ]
+    codes = (-999, -9999, 9999)  # stand as they are, whatever the unit
+    values = [text(value if value in codes else value / 1000).replace(".", ",") for value in table["pm25"]]
     rows = pd.DataFrame({"site": table["station"], "datetime": local, "pm2.5": values, "unit": "mg/m3"})
     path.write_bytes(("\N{ZERO WIDTH NO-BREAK SPACE}" + rows.to_csv(index=False, sep=";")).encode("utf-16-le"))
     return {"timezone": zone, "hour_stamp": "ending"}

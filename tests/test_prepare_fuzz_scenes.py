@@ -1,4 +1,4 @@
-"""Damaged scenes, sidecars, city files and archives: one line, or a correct archive; 1,400 cases and 150 on real files."""
+"""Damaged scenes, sidecars, city files and archives: one line, or a correct archive."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ PLACES = [
     *((NAN, 0, LEFT, 0, -10, TOP), (10, 0, INF, 0, -10, TOP), (0, 0, LEFT, 0, 0, TOP), (10, 0, LEFT, 0, 0, TOP)),
     *((7, 7, LEFT, 7, -7, TOP), (7, 7, LEFT, 7, 7, TOP), (1e-9, 0, LEFT, 0, -1e-9, TOP), (1e9, 0, LEFT, 0, -1e9, TOP)),
     *((1e-300, 0, LEFT, 0, -1e-300, TOP), (1e-160, 0, LEFT, 0, -1e-160, TOP), (10, 0, 1e300, 0, -10, TOP)),
-    *((1e4, 0, LEFT, 0, -1e4, TOP), (3, 0, LEFT, 0, -30, TOP), (10, 0, LEFT, 0, -10, 1e17), (1, 0, 0, 0, 1, 0)),
+    *((1e4, 0, LEFT, 0, -1e4, TOP), (3, 0, LEFT, 0, -30, TOP), (10, 0, LEFT, 0, -10, 1e17)),
 ]
 SYSTEMS = [
     *(None, "EPSG:4326", "EPSG:3857", "EPSG:4978", "EPSG:32743", "EPSG:5070", "EPSG:5773", "EPSG:7415", "+proj=moll"),
@@ -192,8 +192,10 @@ def test_what_only_looks_like_a_scene(arena: Arena, kind: str) -> None:
     write_scene(arena.scene, pixels(), tiled=True, blockxsize=16, blockysize=16)
     ODD[kind](arena.scene)
     outcome = arena.run_scenes("--overwrite")
-    assert outcome.code == 2 or kind in ("322 of 65000", "323 of 65000")
-    if outcome.code:
+    if outcome.code == 0:  # rows that are not there, below those that are
+        assert kind.startswith("257")
+        assert outcome.files["images.npy"] == arena.good["images.npy"]
+    else:
         assert arena.scene.name in outcome.error or "none of 1 scenes gave a tile" in outcome.error
     if arena.scene.is_dir():
         arena.scene.rmdir()
@@ -255,7 +257,7 @@ def planet(arena: Arena) -> tuple[Path, Path, Path]:
 def test_damaged_planet_sidecars(arena: Arena) -> None:
     paths = planet(arena)
     whole = {path: path.read_bytes() for path in paths}
-    mask, xml, metadata = paths
+    metadata = paths[2]
     arena.restore({})
     assert arena.run_scenes().code == 0
 
@@ -382,8 +384,8 @@ def test_a_damaged_archive_is_refused_and_replaced(arena: Arena) -> None:
 @pytest.mark.parametrize(
     ("name", "flags"),
     [
-        ("naip_multidate/m_4709963_se_14_1_20150926.tif", ()),
-        ("landsat_multidate/1985.tif", ("--bands", "red=3,green=4,blue=4", "--full-scale", "0.4")),
+        ("naip_multidate/m_4709963_se_14_1_20150926.tif", ("--bands", "1,2,3")),
+        ("landsat_multidate/1985.tif", ("--bands", "3,4,2", "--full-scale", "0.4")),
         ("landsat_multidate/cog.tif", ("--bands", "1,2,3", "--full-scale", "0.4")),
         ("other_rasters/1056417_2017-03-08_RE3_3A_Visual_clip.tif", ()),
         ("other_rasters/delhi_s2_float64_tile.tif", ("--bands", "1,2,3", "--full-scale", "10000")),

@@ -154,6 +154,7 @@ def test_prepare_cuts_the_same_tiles(town: Path) -> None:
     )
     np.testing.assert_array_equal(pairs["cloud_fraction"], pairs["cloud_fraction_prepared"])
     assert (pairs["scene_id"] == pairs["scene_id_prepared"]).all()
+    assert prepared.metadata.simulated == "haze"  # as the scenes' tags say
 
 
 def test_the_same_seed_gives_the_same_scenes(town: Path) -> None:

@@ -185,7 +185,7 @@ def _told(findings: pd.DataFrame) -> list[str]:
         lines.append(f"weather: {column}: {count} values: {found}")
     for (column, done), group in findings[~of_all].groupby(["column", "done"], sort=True):
         stations = sorted(group["station"].unique())
-        names = ", ".join(stations[:6]) + (", ..." if len(stations) > 6 else "")
+        names = "; ".join(stations[:6]) + ("; ..." if len(stations) > 6 else "")
         lines.append(f"weather: {column}: {done}: {group['count'].sum()} values of {len(stations)} stations ({names})")
     return lines
 

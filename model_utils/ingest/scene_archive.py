@@ -97,6 +97,7 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
             ground_sample_distance_m=gsd,
             created_by={**made, "scene_list": tally.entries, "report": report},
             sources=[*gone, *files.values(), *label_files],
+            simulated="haze" if tally.simulated else "no",
             licence=config.licence,
             attribution=config.attribution,
         )

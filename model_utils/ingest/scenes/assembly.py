@@ -109,6 +109,7 @@ def new_parts(
             "time_utc": scene.time_utc.isoformat(),
             "time_source": scene.time_source,
             "content": content(scene, sources),
+            "simulated": scene.simulated,
         }
         if isinstance(result, InputError):
             rows, hashes = pd.DataFrame(columns=list(SITE_AND_SCENE)), np.zeros(0, np.uint64)

@@ -82,6 +82,7 @@ def find_scenes(folder: Path, settings: SceneSettings, city: City) -> Catalogue:
             full_scale=full_scale,
             surface_reflectance=delivery.surface_reflectance,
             sidecars=delivery.sidecars,
+            simulated=delivery.tags.get("SIMULATED", "").lower() == "yes",
         )
         for delivery, chosen, stamp in zip(deliveries, choices, stamps, strict=True)
     ]

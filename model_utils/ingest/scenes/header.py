@@ -20,6 +20,8 @@ from model_utils.errors import InputError
 DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG"}
 """Named, so that a text file called .tif cannot make GDAL open whatever it points to."""
 
+_BLOCK_PIXELS = 2**22  # 2048 x 2048: small images are padded to a whole tile
+
 
 @dataclass(frozen=True)
 class Header:
@@ -79,7 +81,7 @@ def read_header(path: Path) -> Header:
         raise InputError(f"{path}: not a file, expected a raster")
     try:
         with quiet_gdal(), rasterio.open(path, driver=DRIVERS[path.suffix.lower()]) as dataset:
-            fault = _whereabouts_fault(dataset)
+            fault = _blocks_fault(dataset) or _whereabouts_fault(dataset)
             header = Header(
                 path=path,
                 dtype=str(dataset.dtypes[0]),
@@ -99,6 +101,14 @@ def read_header(path: Path) -> Header:
     if fault:
         raise InputError(f"{path}: {fault}")
     return header
+
+
+def _blocks_fault(dataset: Any) -> str:
+    """Whether reading a pixel would take memory for many more than there are, or ''."""
+    height, width = map(max, zip(*dataset.block_shapes, strict=True))
+    if height * width <= max(4 * dataset.height * dataset.width, _BLOCK_PIXELS):
+        return ""
+    return f"its blocks of {width} x {height} px are larger than its {dataset.width} x {dataset.height} px"
 
 
 def _whereabouts_fault(dataset: Any) -> str:

@@ -123,18 +123,24 @@ def read_previous(folder: Path, settings: Mapping[str, Any]) -> Previous:
         raise InputError(f"{folder}: column {missing[0]!r} is missing; --overwrite replaces the archive")
     groups = archive.samples.groupby("scene_id", sort=False).indices
     rows = {str(scene): np.asarray(numbers) for scene, numbers in groups.items()}
-    if fault := _fault(made["scene_list"], rows, archive.metadata.sources):
+    seen = archive.samples.drop_duplicates("scene_id")
+    times = {str(name): time.isoformat() for name, time in zip(seen["scene_id"], seen["time_utc"], strict=True)}
+    if fault := _fault(made["scene_list"], rows, times, archive.metadata.sources):
         raise InputError(f"{folder / METADATA}: {fault}; --overwrite replaces the archive")
     return Previous(archive, rows)
 
 
-def _fault(scenes: dict[str, Any], rows: Mapping[str, NDArray[np.intp]], sources: list[Any]) -> str:
+def _fault(
+    scenes: dict[str, Any], rows: Mapping[str, NDArray[np.intp]], times: Mapping[str, str], sources: list[Any]
+) -> str:
     """What `archive.json` says of its scenes and files otherwise than we write it, or ''."""
     for name, entry in scenes.items():
         if not isinstance(entry, dict) or not all(isinstance(entry.get(key), kind) for key, kind in _KEPT.items()):
             return f"scene_list says of {_short(name)} {_short(entry)}, expected {', '.join(_KEPT)}"
         if entry["tiles"] != len(rows.get(name, ())):
             return f"scene_list gives {_short(name)} {entry['tiles']} tiles, found {len(rows.get(name, ()))}"
+        if entry["time_utc"] != times.get(name, entry["time_utc"]):
+            return f"scene_list gives {_short(name)} the time {_short(entry['time_utc'])}, found {times[name]}"
         if not all(key in _REASONS and type(count) is int for key, count in entry["left_out"].items()):
             return (
                 f"left_out of scene {_short(name)} is {_short(entry['left_out'])}, expected numbers of tiles by reason"

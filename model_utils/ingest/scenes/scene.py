@@ -42,6 +42,7 @@ class Scene:
         full_scale: The physical value that becomes 255; the same in every scene of an archive.
         surface_reflectance: True where the provider has corrected for the atmosphere, haze included.
         sidecars: Further files that the above was read from.
+        simulated: True for scenes of `pm25 simulate --write-scenes`, whose tag SIMULATED says so.
     """
 
     scene_id: str
@@ -54,6 +55,7 @@ class Scene:
     full_scale: float
     surface_reflectance: bool
     sidecars: tuple[Path, ...] = ()
+    simulated: bool = False
 
     @property
     def files(self) -> tuple[Path, ...]:

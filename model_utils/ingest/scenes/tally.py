@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,11 @@ class Tally:
             self._flags.update({name: int(rows[f"flag_{name}"].sum()) for name in FLAGS if f"flag_{name}" in rows})
 
     @property
+    def simulated(self) -> int:
+        """How many scenes that gave tiles are simulated."""
+        return sum(entry["simulated"] for entry in self.entries.values() if entry["tiles"])
+
+    @property
     def tiles(self) -> int:
         """How many tiles were taken."""
         return self._numbers["tiles"]
@@ -99,12 +105,14 @@ class Tally:
             if "copy_of" in entry
         ]
         lines = [
-            f"scenes: {len(given)} gave tiles, {times[0]} to {times[-1]} ({len(times)} timestamps); "
+            f"scenes: {len(given)} gave tiles, {_shown(times[0])} to {_shown(times[-1])} ({len(times)} timestamps); "
             f"{len(self.entries) - len(given) - len(copies)} gave none",
             *(f"warning: {line}" for line in (*self._copies, *copies)),
             *(f"warning: scene {name} was left out: {why}" for name, why in self.broken.items()),
             f"sites: {len(self._sites['station'])} stations, {len(self._sites['grid'])} grid cells",
         ]
+        if self.simulated:
+            lines.append(f"warning: the haze of {self.simulated} scenes is simulated, as their tags say")
         if repeated := repeated_tiles(self._hashes):
             lines.append(f"warning: {repeated} tiles show the same pixels as another scene's tile of the same site")
         reasons = ", ".join(f"{count} {_REASONS[reason]}" for reason, count in sorted(self.left_out().items()) if count)
@@ -116,3 +124,7 @@ class Tally:
                 f"reading; flagged: {flags or 'none'}"
             )
         return lines
+
+
+def _shown(time_utc: str) -> str:
+    return f"{datetime.fromisoformat(time_utc):%Y-%m-%d %H:%M} UTC"

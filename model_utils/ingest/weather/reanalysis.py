@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import netCDF4
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -37,6 +35,7 @@ _QUANTITY = {
 }
 """What each variable is, and its unit where the file states none."""
 _GRID_STEP = 0.25  # degrees: ERA5's, where a file holds one row or column and so does not tell
+_CLASSIC = (b"CDF\x01", b"CDF\x02")  # the netCDF library takes the sizes in a damaged header for memory that it needs
 _UNDECODABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, OverflowError, AttributeError, IndexError)
 
 
@@ -100,24 +99,15 @@ def read_reanalysis(path: Path, latitudes: Sequence[float], longitudes: Sequence
 def _read_file(path: Path, places: NDArray[np.float64]) -> pd.DataFrame:
     """Columns time_utc, latitude, longitude and our variables, in the archive's units."""
     try:
-        with netCDF4.Dataset(path) as file:
-            promised = _promised_bytes(file)
-        if promised > path.stat().st_size:
-            raise InputError(f"{path}: truncated, found {path.stat().st_size} bytes, its header says {promised}")
         # xarray warns of what it cannot decode: it is an error here, or not looked at
-        with warnings.catch_warnings(action="ignore"), xr.open_dataset(path, engine="netcdf4", cache=False) as data:
+        with path.open("rb") as file:
+            engine = "scipy" if file.read(4) in _CLASSIC else "netcdf4"
+        with warnings.catch_warnings(action="ignore"), xr.open_dataset(path, engine=engine, cache=False) as data:
             return _selected(path, data, places)
     except InputError:
         raise
     except _UNDECODABLE as error:  # the library's many ways to say that a file is not what it seems
         raise InputError(f"{path}: not readable as NetCDF ({' '.join(str(error).split())[:200]})") from None
-
-
-def _promised_bytes(file: netCDF4.Dataset) -> int:
-    """What the variables of a classic file take, which lie in it as they are; 0 for others."""
-    if not file.data_model.startswith("NETCDF3"):
-        return 0
-    return sum(math.prod(item.shape) * item.dtype.itemsize for item in file.variables.values())
 
 
 def _selected(path: Path, data: xr.Dataset, places: NDArray[np.float64]) -> pd.DataFrame:
