@@ -328,7 +328,7 @@ def test_is_refused_and_nothing_ran(tmp_path, monkeypatch, name) -> None:
         ("nested pickle", "_pickle.loads"),
         ("torch gadget", "torch.storage._load_from_bytes"),
         ("dotted name", "os.path.os.system"),
-        ("pandas.read_pickle", "pandas.read_pickle"),
+        ("pandas.read_pickle", f"{pd.read_pickle.__module__}.read_pickle"),
         ("INST", "os.system"),
     ],
 )

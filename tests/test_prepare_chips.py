@@ -500,7 +500,7 @@ def test_array_that_lies_about_its_size_is_refused(root: Path) -> None:
 def test_flags_that_do_not_fit_are_one_line(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good = {"city": "Bay", "images": root / "chips.npy", "table": root / "chips.csv", "gsd": "3", "root": root}
     cases = [
-        ({"gsd": "0"}, "--gsd: found 0.0, expected metres per pixel above 0"),
+        ({"gsd": "0"}, "--gsd: found 0.0, expected 0.01 to 10000"),
         ({"bands": "[red, red, blue]"}, "--bands: found ['red', 'red', 'blue'], expected different names"),
         ({"bands": "[red, nir]"}, "expected tiles x size x size x 2 (red, nir)"),
         ({"city": "Atlantis"}, "city 'Atlantis': no such city, expected one of"),

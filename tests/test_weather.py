@@ -62,9 +62,7 @@ def clean_city(seed: int, stations: int = 7, days: int = 240, period: str = "day
 
 
 def checked(table: pd.DataFrame, units: dict[str, str] | None = None, period: str = "day"):
-    names = table["station"].unique()
-    stations = pd.DataFrame({"station": names, "station_name": names, "latitude": 0.0, "longitude": 0.0})
-    return check_weather(table, units or UNITS, stations, period)  # type: ignore[arg-type]
+    return check_weather(table, units or UNITS, period)  # type: ignore[arg-type]
 
 
 def faults(findings: pd.DataFrame) -> pd.DataFrame:

@@ -59,7 +59,7 @@ def station_readings(
     """
     records = read_readings(path, city, format, timezone, hour_stamp, unit)
     located, place_notes = locate_stations(records, read_stations(stations) if stations else None, city)
-    checked, findings = check_weather(records.table, records.units, records.stations, records.period)
+    checked, findings = check_weather(records.table, records.units, records.period)
     flagged = flag_records(replace(records, table=checked), located)
     report = [
         f"readings: {records.format}, {len(flagged)} {records.period}s at {len(located)} stations, "

@@ -67,4 +67,4 @@ def _station(path: Path, places: pd.DataFrame | None) -> str:
     """The listed station whose name begins the file's, else the file's name without its years."""
     names = [] if places is None else list(places["station"])
     begins = [name for name in names if path.stem == name or path.stem.startswith(f"{name}_")]
-    return max(begins, key=len) if begins else re.sub(r"(?:_[0-9]{4}){1,2}$", "", path.stem)
+    return max(begins, key=len) if begins else re.sub(r"(?:_Pollutants)?(?:_[0-9]{4}){1,2}$", "", path.stem)

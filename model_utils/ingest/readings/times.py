@@ -114,7 +114,7 @@ def to_utc(
             f"{where}: a reading at {time:%Y-%m-%d %H:%M}, which clocks in {zone.key} skip, expected --timezone "
             "with the zone of the times: a fixed one such as Etc/GMT+7 (UTC-7) where it is standard time all year"
         )
-    utc = first.dt.tz_convert("UTC")
+    utc = first.dt.tz_convert("UTC").copy()
     notes = []
     if skipped.any():
         notes.append(f"{int(skipped.sum())} rows without reading left out: clocks in {zone.key} skip their time")

@@ -85,7 +85,9 @@ def fit(values: NDArray[np.float64], trusted: NDArray[np.bool_]) -> Consensus:
         difference = sound.sub(reference, axis=0)
         few = difference.notna().sum() < _FEW
         offset = difference.median().where(~few, every.sub(reference, axis=0).median())
-        offset = (offset - offset.median()).fillna(0.0)
+        if offset.notna().any():
+            offset -= offset.median()
+        offset = offset.fillna(0.0)
     reference = (sound - offset).median(axis=1)
     rest = every.sub(reference, axis=0) - offset
     known = offset.where(every.notna().any())

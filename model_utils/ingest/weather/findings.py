@@ -64,7 +64,7 @@ class Findings:
         alone = ~np.isnan(values) & np.isnan(consensus.rest)
         if alone.any():
             times = np.flatnonzero(alone.any(axis=1))
-            found = "fewer than three stations report at these times: only physical limits were checked"
+            found = "fewer than three stations report sound values at these times: only physical limits were checked"
             self._add(ALL_STATIONS, column, times, found, KEPT, int(alone.sum()))
 
     def tell_offsets(self, column: str, values: NDArray[np.float64], consensus: Consensus) -> None:

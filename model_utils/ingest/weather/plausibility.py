@@ -15,7 +15,7 @@ from model_utils.ingest.weather.quantities import QUANTITIES, UNIT_NAMES, known_
 
 
 def check_weather(
-    table: pd.DataFrame, units: dict[str, str], stations: pd.DataFrame, period: Literal["hour", "day"]
+    table: pd.DataFrame, units: dict[str, str], period: Literal["hour", "day"]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Gives the weather of station records the archive's units, and sets aside what cannot be.
 
@@ -27,7 +27,6 @@ def check_weather(
     Args:
         table: N rows with station, time_utc, local_date and some weather columns, as of `StationRecords`.
         units: The unit of each weather column as its header states it.
-        stations: As of `StationRecords`: station and station_name, by which the findings call it.
         period: What a row averages over.
 
     Returns:
@@ -44,8 +43,7 @@ def check_weather(
     column, names = pd.factorize(table["station"], sort=True)
     days = np.empty(len(times), "datetime64[us]")
     days[row[row >= 0]] = table["local_date"].to_numpy("datetime64[us]")[row >= 0]
-    called = dict(zip(stations["station"], stations["station_name"], strict=True))
-    findings = Findings([str(called.get(name) or name) for name in names], pd.Index(times), days)
+    findings = Findings([str(name) for name in names], pd.Index(times), days)
 
     # A time that is there twice has one cell, the first one's; a row without a time has a last cell of its own.
     raw: dict[str, NDArray[np.float64]] = {}
