@@ -117,9 +117,11 @@ def times(path: Path, column: pd.Series) -> tuple[pd.Series, int]:
         values, zoneless = column.dt.tz_localize("UTC"), len(column)
     else:
         words = texts(column)
-        clock = words.where(words.str.contains(_CLOCK))
+        zoned = words.str.contains(_ZONE)
+        # UTC is written out: before pandas 3 a time without a zone took the zone of the one before it
+        clock = words.where(zoned, words + "Z").where(words.str.contains(_CLOCK))
         values = pd.to_datetime(clock, format="ISO8601", utc=True, errors="coerce")
-        zoneless = int((~words.str.contains(_ZONE)).sum())
+        zoneless = int((~zoned).sum())
     wrong = ~values.dt.year.between(1970, 2100)
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
