@@ -247,6 +247,12 @@ def test_a_broken_scene_stops_the_run_or_is_named_and_left_out(root: Path, capsy
     assert run(root, "--skip-broken") == 0
     assert f"scene {scene_name(3)} was left out" in capsys.readouterr().out
     assert open_archive(root / "data" / "Delhi").samples["local_date"].dt.day.unique().tolist() == [1, 2, 4]
+    path.write_bytes(path.read_bytes()[:100])  # not even the header is whole
+    assert run(root, "--overwrite") == 2
+    assert path.name in last_line(capsys)
+    assert run(root, "--overwrite", "--skip-broken") == 0
+    assert f"warning: a scene was left out: {path}" in capsys.readouterr().out
+    path.unlink()
     write_scene(root, scene_name(3), pixels(3))
     assert run(root, "--skip-broken") == 0  # mended since
     assert open_archive(root / "data" / "Delhi").samples["local_date"].dt.day.unique().tolist() == [1, 2, 3, 4]

@@ -55,7 +55,7 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
     Raises:
         InputError: Naming the file, row or key that is wrong; the archive is as it was then.
     """
-    settings = SceneSettings(config.bands, config.product, config.time_pattern, config.full_scale)
+    settings = SceneSettings(config.bands, config.product, config.time_pattern, config.full_scale, config.skip_broken)
     catalogue = find_scenes(folder, settings, city)
     labels = read_labels(config, city)
     made = _how_made(config, catalogue, labels)

@@ -61,7 +61,7 @@ def find_scenes(folder: Path, settings: SceneSettings, city: City) -> Catalogue:
     pattern = TimePattern(settings.time_pattern) if settings.time_pattern is not None else None
     files = list_files(folder)
     finds = _of_one_product(folder, _identified(folder, files), settings.product)
-    deliveries = [find.read() for find in finds]
+    deliveries, broken = _headers(finds, settings.skip_broken)
     _refuse_twice(deliveries)
     choices = [choose_bands(delivery, wanted) for delivery in deliveries]
     names = _common_names(deliveries, choices)
@@ -91,6 +91,7 @@ def find_scenes(folder: Path, settings: SceneSettings, city: City) -> Catalogue:
         bands=names,
         scaling=scaling,
         notes=(
+            *(f"warning: a scene was left out: {error}" for error in broken),
             *_time_notes(stamps, city),
             *_band_notes(choices),
             *_product_notes(deliveries, files),
@@ -126,6 +127,21 @@ def _of_one_product(folder: Path, finds: Sequence[_Find], product: str | None) -
     if product is None and len(counts) > 1:
         raise InputError(f"{folder}: found {listed}, expected scenes of one product: --product chooses one")
     return [find for find in finds if product in (None, find.product)]
+
+
+def _headers(finds: Sequence[_Find], skip_broken: bool) -> tuple[list[Delivery], list[InputError]]:
+    """Reads the headers; those that cannot be read are left out if that is asked for and others are left."""
+    deliveries, broken = [], []
+    for find in finds:
+        try:
+            deliveries.append(find.read())
+        except InputError as error:
+            if not skip_broken:
+                raise
+            broken.append(error)
+    if not deliveries:
+        raise broken[0]
+    return deliveries, broken
 
 
 def _refuse_twice(deliveries: Sequence[Delivery]) -> None:

@@ -15,9 +15,11 @@ class SceneSettings:
         time_pattern: A strptime pattern that finds the acquisition time in a file's name, such as %Y%m%d_%H%M%S.
         full_scale: The value that becomes 255: reflectance for products that hold it, the file's own numbers for
             others (after the scale and offset in its tags, where it has them). None takes the product's own.
+        skip_broken: Leave out files whose header cannot be read, and say so, instead of raising.
     """
 
     bands: tuple[str, ...] = ("red", "green", "blue")
     product: str | None = None
     time_pattern: str | None = None
     full_scale: float | None = None
+    skip_broken: bool = False
