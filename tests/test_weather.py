@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model_utils.cities import load_city
 from model_utils.errors import InputError
 from model_utils.ingest.weather.matching import weather_for
 from model_utils.ingest.weather.plausibility import check_weather
+from model_utils.ingest.weather.sources import read_weather
 from model_utils.ingest.weather.tables import read_weather_table
+from model_utils.project import SHIPPED_ROOT
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 UNITS = {"temperature": "°C", "relative_humidity": "%", "pressure": "hPa"}
@@ -465,3 +468,14 @@ def test_daily_weather_belongs_to_its_local_date() -> None:
     expected = (rows["local_date"] - days[0]).dt.days.where(rows["local_date"] <= days[-1]).astype(float)
     for window in (None, 2.0):
         np.testing.assert_array_equal(weather_for(rows, source, window)["temperature_c"], expected)
+
+
+def test_the_local_day_is_the_citys_whatever_the_tables_clock(tmp_path):
+    path = tmp_path / "weather.csv"
+    path.write_text("time,temperature_c\n2019-01-04 18:00,10\n2019-01-04 19:00,11\n")
+    city = load_city("Delhi", SHIPPED_ROOT)
+    table, _, _ = read_weather(path, city, "UTC")
+    assert table["local_date"].astype(str).tolist() == ["2019-01-04", "2019-01-05"]  # 23:30 and 00:30 in Delhi
+    table, _, _ = read_weather(path, city, None)
+    assert table["local_date"].astype(str).tolist() == ["2019-01-04"] * 2
+    assert table["time_utc"].dt.hour.tolist() == [12, 13]

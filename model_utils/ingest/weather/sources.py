@@ -44,6 +44,8 @@ def read_weather(path: Path, city: City, timezone: str | None) -> tuple[pd.DataF
         table = read_reanalysis(path, latitudes.ravel().tolist(), longitudes.ravel().tolist(), city.time_zone)
     else:
         table = read_weather_table(path, city.name, timezone or city.time_zone)
+        if table["time_utc"].notna().any():  # the clock of a table need not be the city's
+            table["local_date"] = table["time_utc"].dt.tz_convert(city.zone).dt.tz_localize(None).dt.normalize()
     columns = [name for name in WEATHER_COLUMNS if name in table]
     places = "the whole city"
     for key in ("station", "latitude"):
