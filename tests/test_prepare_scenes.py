@@ -240,7 +240,8 @@ def test_other_settings_a_changed_scene_or_a_foreign_archive_are_refused(root: P
 
 def test_a_broken_scene_stops_the_run_or_is_named_and_left_out(root: Path, capsys) -> None:
     path = root / "scenes" / f"{scene_name(3)}.tif"
-    path.write_bytes(path.read_bytes()[:20_000])  # the header is whole, the pixels are not
+    whole = path.read_bytes()
+    path.write_bytes(whole[:20_000])  # the header is whole, the pixels are not
     assert run(root) == 2
     assert path.name in last_line(capsys)
     assert not (root / "data" / "Delhi" / "archive.json").exists()
@@ -252,10 +253,18 @@ def test_a_broken_scene_stops_the_run_or_is_named_and_left_out(root: Path, capsy
     assert path.name in last_line(capsys)
     assert run(root, "--overwrite", "--skip-broken") == 0
     assert f"warning: a scene was left out: {path}" in capsys.readouterr().out
+    (root / "scenes" / f"{scene_name(9)}.tif").write_bytes(whole[:20_000])
+    assert run(root, "--skip-broken") == 0
     path.unlink()
+    assert run(root, "--skip-broken") == 0
+    capsys.readouterr()
+    assert run(root, "--skip-broken") == 0
+    assert "nothing to do" in capsys.readouterr().out  # what is broken is known
+    (root / "scenes" / f"{scene_name(9)}.tif").unlink()
+    write_scene(root, scene_name(9), pixels(9))
     write_scene(root, scene_name(3), pixels(3))
     assert run(root, "--skip-broken") == 0  # mended since
-    assert open_archive(root / "data" / "Delhi").samples["local_date"].dt.day.unique().tolist() == [1, 2, 3, 4]
+    assert open_archive(root / "data" / "Delhi").samples["local_date"].dt.day.unique().tolist() == [1, 2, 3, 4, 9]
 
 
 def test_no_scene_in_the_city_is_one_line(root: Path, capsys) -> None:
@@ -321,10 +330,74 @@ def test_new_readings_relabel_the_archive_without_cutting_a_scene(root: Path, ca
     assert open_archive(root / "data" / "Delhi").samples["pm25"].notna().sum() == 6
     capsys.readouterr()
     hourly(4).to_csv(root / "readings.csv", index=False)
-    prepare(config(root, readings=root / "readings.csv"))
+    prepare(config(root, readings=root / "readings.csv", workers=None))
     assert "0 scenes were cut, 4 were there already" in capsys.readouterr().out
     assert open_archive(root / "data" / "Delhi").samples["pm25"].notna().sum() == 12
     assert (root / "data" / "Delhi" / "images.npy").read_bytes() == images
+
+
+def test_the_same_folder_by_another_name_is_the_same(root: Path, capsys) -> None:
+    hourly(2).to_csv(root / "readings.csv", index=False)
+    prepare(config(root, readings=root / "readings.csv"))
+    (root / "readings.csv").rename(root / "other.csv")
+    capsys.readouterr()
+    prepare(config(root, scenes=root / "scenes" / ".." / "scenes", readings=root / "other.csv"))
+    assert "nothing to do" in capsys.readouterr().out
+    (root / "scenes" / f"{scene_name(1)}.tif").unlink()
+    write_scene(root, scene_name(5), pixels(5))
+    prepare(config(root, readings=root / "other.csv"))
+    out = capsys.readouterr().out
+    assert "1 of the archive's scenes are no longer in" in out
+    metadata = open_archive(root / "data" / "Delhi").metadata
+    assert sorted(item["scene"] for item in metadata.sources if item["role"] == "scene") == [
+        scene_name(day) for day in (1, 2, 3, 4, 5)
+    ]
+    prepare(config(root, readings=root / "other.csv", overwrite=True))
+    assert f"warning: 1 scenes of the replaced archive are not in {root / 'scenes'}" in capsys.readouterr().out
+
+
+def test_files_beside_the_archive_are_those_of_its_readings(root: Path, capsys) -> None:
+    folder = root / "data" / "Delhi"
+    hourly(2).to_csv(root / "readings.csv", index=False)
+    prepare(config(root, readings=root / "readings.csv"))
+    (folder / "readings.parquet").unlink()  # as if killed behind the commit
+    prepare(config(root, readings=root / "readings.csv"))
+    assert (folder / "readings.parquet").exists()
+    prepare(config(root))
+    assert not (folder / "readings.parquet").exists()
+    assert not (folder / "weather_findings.csv").exists()
+
+
+def test_scenes_of_another_product_and_moved_stations_are_refused(root: Path, capsys) -> None:
+    prepare(config(root))
+    for path in (root / "scenes").iterdir():
+        path.unlink()
+    write_scene(root, "20190109_051200_1044_3B_Visual", pixels(9))
+    assert run(root) == 2
+    assert "product_found geotiff, found planetscope-visual" in last_line(capsys)
+    (root / "stations.csv").write_text("station,latitude,longitude\nDelta,28.63,77.21\n")
+    write_scene(root, scene_name(1), pixels(1))
+    (root / "scenes" / "20190109_051200_1044_3B_Visual.tif").unlink()
+    assert run(root, "--stations", str(root / "stations.csv")) == 2
+    assert "'Alpha'" in last_line(capsys)
+
+
+def test_stations_that_share_their_tile_are_named(root: Path, capsys) -> None:
+    latitude, longitude = centre(30, 40)
+    (root / "stations.csv").write_text(
+        f"station,latitude,longitude\nOne,{latitude},{longitude}\nTwo,{latitude + 0.0002},{longitude}\n"
+    )
+    prepare(config(root, stations=root / "stations.csv"))
+    assert "warning: stations One and Two lie within half a tile" in capsys.readouterr().out
+
+
+def test_settings_that_would_do_nothing_are_refused(root: Path, capsys) -> None:
+    for flags, words in (
+        (["--drop-flags", "stuck"], "--drop_flags: is about --readings, which is missing"),
+        (["--window-hours", "2"], "--window_hours: is about --readings or --meteorology"),
+    ):
+        assert run(root, *flags) == 2
+        assert words in last_line(capsys)
 
 
 def test_an_unknown_flag_to_drop_is_named(root: Path, capsys) -> None:

@@ -15,6 +15,7 @@ from model_utils.ingest.chips import ArrayChips, FolderChips, file_hash
 from model_utils.ingest.config import PrepareConfig
 from model_utils.ingest.progress import shown
 from model_utils.ingest.samples import archive_rows, chip_numbers
+from model_utils.ingest.side_files import forget_readings
 from model_utils.ingest.table import read_table, texts
 from model_utils.project import archive_folder
 
@@ -60,6 +61,7 @@ def prepare_chips(config: PrepareConfig, city: City, images: Path, path: Path, g
             licence=config.licence,
             attribution=config.attribution,
         )
+        forget_readings(folder)
     size = f"{chips.tile_size} x {chips.tile_size} px of {gsd:g} m"
     print(f"{folder}: {len(rows)} tiles, {size}, bands {', '.join(config.bands)}")
     for line in [*_summary(rows), *notes, f"left out: {left_out} images that no row of the table names"]:

@@ -24,7 +24,14 @@ _ONLY_SCENES = (
     "unit",
     "window_hours",
     "meteorology",
+    "tile_size",
+    "min_valid_fraction",
+    "max_cloud_fraction",
+    "min_hours",
+    "drop_flags",
+    "skip_broken",
 )
+_ONLY_READINGS = ("readings_format", "hour_stamp", "unit", "min_hours", "drop_flags")
 
 
 @dataclass(frozen=True)
@@ -139,11 +146,16 @@ class PrepareConfig:
         if self.gsd is None:
             raise ValueError("--gsd: is missing, expected metres per pixel")
         if self.scenes is None:
-            for name in _ONLY_SCENES:
-                default = type(self).__dataclass_fields__[name].default
-                if getattr(self, name) != default and not (name == "stations" and self.legacy):
+            for name in self._given(_ONLY_SCENES):
+                if not (name == "stations" and self.legacy):
                     raise ValueError(f"--{name}: goes with --scenes, found {given[0]}")
-        if self.readings is None:
-            for name in ("readings_format", "hour_stamp", "unit"):
-                if getattr(self, name) is not None:
-                    raise ValueError(f"--{name}: describes --readings, which is missing")
+        for name in self._given(_ONLY_READINGS if self.readings is None else ()):
+            raise ValueError(f"--{name}: is about --readings, which is missing")
+        for name in self._given(("timezone", "window_hours") if not (self.readings or self.meteorology) else ()):
+            raise ValueError(f"--{name}: is about --readings or --meteorology, which are missing")
+        if self.window_hours is not None and self._given(("min_hours",)):
+            raise ValueError("--min_hours: is about daily means, found --window_hours as well")
+
+    def _given(self, names: tuple[str, ...]) -> list[str]:
+        """Those of the fields that have another value than their default."""
+        return [name for name in names if getattr(self, name) != type(self).__dataclass_fields__[name].default]

@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 
-from model_utils import atomic
 from model_utils.archive.format import METADATA
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import City
@@ -24,18 +23,19 @@ from model_utils.ingest.progress import shown
 from model_utils.ingest.scenes.assembly import content, held_parts, new_parts
 from model_utils.ingest.scenes.catalogue import Catalogue, find_scenes
 from model_utils.ingest.scenes.duplicates import without_byte_copies
-from model_utils.ingest.scenes.fingerprints import source
+from model_utils.ingest.scenes.fingerprints import Known, known_hashes, source
 from model_utils.ingest.scenes.grid import city_grid
-from model_utils.ingest.scenes.previous import COMMAND, Previous, read_previous
+from model_utils.ingest.scenes.previous import COMMAND, Previous, read_previous, scenes_of
 from model_utils.ingest.scenes.scene import Scene
 from model_utils.ingest.scenes.settings import SceneSettings
-from model_utils.ingest.scenes.sites import station_sites
+from model_utils.ingest.scenes.sites import nearly_one_place, station_sites
 from model_utils.ingest.scenes.spool import CutSettings
 from model_utils.ingest.scenes.tally import Tally
+from model_utils.ingest.side_files import forget_readings, has_readings, keep_readings
 from model_utils.project import archive_folder
 
-READINGS, FINDINGS = "readings.parquet", "weather_findings.csv"
 _SPOOL = ".spool-"
+_HOW = ("scenes", "readings", "stations", "meteorology", "skip_broken")  # where files lie; what they hold is compared
 _MOST_WORKERS = 8
 
 
@@ -43,7 +43,7 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
     """Writes the archive of a city from scenes, or adds the scenes that it does not hold yet, and says what it holds.
 
     The rows are in the order of the scenes' times, and an archive that grew equals one that was made at once. Beside
-    it, `readings.parquet` keeps the labels of all days with their flags, whether a scene shows them or not, and
+    it, `readings.parquet` keeps all labels with their flags, those of days that no scene shows as well, and
     `weather_findings.csv` what was found against the weather.
 
     Args:
@@ -61,16 +61,18 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
     made = _how_made(config, catalogue, labels)
     target = archive_folder(config.root, city.name)
     there = (target / METADATA).exists()
+    replaced = scenes_of(target) if there and config.overwrite else set()
     with ArchiveWriter(target, config.tile_size, catalogue.bands, overwrite=True) as writer:
         for leftover in target.glob(f"{_SPOOL}*"):
             shutil.rmtree(leftover, ignore_errors=True)  # of a killed run: the writer holds the folder's lock
         previous = read_previous(target, made) if there and not config.overwrite else None
-        known = previous.archive.metadata.sources if previous else []
+        earlier = previous.archive.metadata.sources if previous else []
+        known = known_hashes(earlier)
         files = _scene_sources(catalogue.scenes, known)
         scenes, copies = without_byte_copies(catalogue.scenes, {path: item["sha256"] for path, item in files.items()})
-        new = _new_scenes(scenes, files, previous)
+        new, held = _new_and_held(scenes, files, previous)
         label_files = [source(path, known, role="labels") for path in labels.files]
-        if previous and not new and _same_run(previous, made, label_files):
+        if previous and not new and _same_run(previous, made, label_files, labels.readings is not None):
             print(f"{target}: nothing to do, all {len(scenes)} scenes are in the archive")
             return
         table = labels.table(_times(scenes, previous))
@@ -78,11 +80,10 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
         with tempfile.TemporaryDirectory(prefix=_SPOOL, dir=target) as spool:
             workers = config.workers or min(os.cpu_count() or 1, _MOST_WORKERS)
             cut = _cut_settings(config, city, gsd, labels)
-            held = held_parts(previous) if previous else iter(())
             cutting = new_parts(new, files, city, cut, Path(spool), workers, config.skip_broken)
-            total = len(new) + (len(previous.scenes) if previous else 0)
-            parts = heapq.merge(held, cutting, key=lambda part: part.order)
-            for (part,) in shown(([part] for part in parts), total, "scenes"):
+            kept = held_parts(previous, held) if previous else iter(())
+            parts = heapq.merge(kept, cutting, key=lambda part: part.order)
+            for (part,) in shown(([part] for part in parts), len(new) + len(held), "scenes"):
                 if tally.takes(part):
                     for chosen, tiles in part.blocks():
                         rows = labels.attached(part.rows.iloc[chosen].reset_index(drop=True), table)
@@ -90,8 +91,10 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
                         writer.append(tiles, rows)
         if not tally.tiles:
             raise InputError(f"{folder}: {tally.why_empty()}")
-        gone = [item for item in known if item.get("role") == "scene" and item["path"] not in files]
-        report = [*tally.lines(), f"values: {catalogue.scaling}", *catalogue.notes, *labels.report]
+        here = {scene.scene_id for scene in catalogue.scenes}
+        gone = [item for item in earlier if item.get("scene") in held and item["scene"] not in here]
+        close = nearly_one_place(cut.stations, config.tile_size * gsd / 2)
+        report = [*tally.lines(), *close, f"values: {catalogue.scaling}", *catalogue.notes, *labels.report]
         writer.commit(
             city=city.name,
             ground_sample_distance_m=gsd,
@@ -101,25 +104,19 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
             licence=config.licence,
             attribution=config.attribution,
         )
-        _keep_readings(target, labels, table)
+        if table is not None and labels.readings is not None:
+            keep_readings(target, table, labels.readings.weather_findings)
+        else:
+            forget_readings(target)
     size = f"{config.tile_size} x {config.tile_size} px of {gsd:g} m"
     print(f"{target}: {tally.tiles} tiles, {size}, bands {', '.join(catalogue.bands)}")
-    added = [f"{len(new)} scenes were cut, {len(previous.scenes)} were there already"] if previous else []
-    kept = (
-        [f"{len(gone)} files of the archive's scenes are no longer in {folder}; their tiles are kept"] if gone else []
-    )
-    for line in [*added, *kept, *report]:
+    added = [f"{len(new)} scenes were cut, {len(held)} were there already"] if previous else []
+    if vanished := {item["scene"] for item in gone}:
+        added.append(f"{len(vanished)} of the archive's scenes are no longer in {folder}; their tiles are kept")
+    if lost := replaced - here:
+        added.append(f"warning: {len(lost)} scenes of the replaced archive are not in {folder}, such as {min(lost)}")
+    for line in [*added, *report]:
         print(f"  {line}")
-
-
-def _keep_readings(target: Path, labels: Labels, table: pd.DataFrame | None) -> None:
-    """Writes what was read and found beside the archive: labels of all days, and all findings about the weather."""
-    if table is None or labels.readings is None:
-        return
-    with atomic.replacing(target / READINGS) as temporary:
-        table.to_parquet(temporary)
-    with atomic.replacing(target / FINDINGS) as temporary:
-        labels.readings.weather_findings.to_csv(temporary, index=False)
 
 
 def _how_made(config: PrepareConfig, catalogue: Catalogue, labels: Labels) -> dict[str, Any]:
@@ -130,6 +127,7 @@ def _how_made(config: PrepareConfig, catalogue: Catalogue, labels: Labels) -> di
         "command": COMMAND,
         "version": package_version(),
         **settings,
+        "product_found": catalogue.scenes[0].product,
         "scaling": catalogue.scaling,
         "stations_at": {
             str(name): [round(float(latitude), 7), round(float(longitude), 7)] for name, latitude, longitude in places
@@ -150,33 +148,44 @@ def _cut_settings(config: PrepareConfig, city: City, gsd: float, labels: Labels)
     )
 
 
-def _scene_sources(scenes: Sequence[Scene], known: Sequence[Mapping[str, str]]) -> dict[str, dict[str, str]]:
+def _scene_sources(scenes: Sequence[Scene], known: Known) -> dict[str, dict[str, str]]:
     """By file, what `archive.json` says of it."""
-    return {str(path): source(path, known, role="scene") for scene in scenes for path in scene.files}
+    return {
+        str(path): source(path, known, role="scene", scene=scene.scene_id) for scene in scenes for path in scene.files
+    }
 
 
-def _new_scenes(
+def _new_and_held(
     scenes: Sequence[Scene], files: Mapping[str, Mapping[str, str]], previous: Previous | None
-) -> list[Scene]:
-    """The scenes that the archive does not hold.
+) -> tuple[list[Scene], set[str]]:
+    """The scenes to cut, and the names of those whose tiles the archive gives.
 
     Raises:
         InputError: A scene that it holds has changed.
     """
     held = previous.scenes if previous else {}
+    mended = set()
     for scene in scenes:
-        if scene.scene_id in held and held[scene.scene_id]["content"] != content(scene, files):
+        if scene.scene_id not in held or held[scene.scene_id]["content"] == content(scene, files):
+            continue
+        if "broken" not in held[scene.scene_id]:
             raise InputError(
                 f"{scene.bands[0].file}: scene {scene.scene_id} is not the one that is in the archive under this name; "
                 "--overwrite cuts all scenes again"
             )
-    return [scene for scene in scenes if scene.scene_id not in held]
+        mended.add(scene.scene_id)
+    names = set(held) - mended
+    return [scene for scene in scenes if scene.scene_id not in names], names
 
 
-def _same_run(previous: Previous, made: Mapping[str, Any], label_files: Sequence[Mapping[str, str]]) -> bool:
+def _same_run(
+    previous: Previous, made: Mapping[str, Any], label_files: Sequence[Mapping[str, str]], readings: bool
+) -> bool:
+    """Whether the archive and the files beside it are what this run would write; a folder may be called otherwise."""
     before = [item["sha256"] for item in previous.archive.metadata.sources if item.get("role") == "labels"]
-    same_settings = all(previous.record.get(key) == value for key, value in made.items())
-    return same_settings and before == [item["sha256"] for item in label_files]
+    same_settings = all(previous.record.get(key) == value for key, value in made.items() if key not in _HOW)
+    same_files = before == [item["sha256"] for item in label_files]
+    return same_settings and same_files and has_readings(previous.archive.folder) == readings
 
 
 def _times(scenes: Sequence[Scene], previous: Previous | None) -> pd.DatetimeIndex:

@@ -16,6 +16,7 @@ from model_utils.ingest.chips import file_hash
 from model_utils.ingest.labelling import station_readings
 from model_utils.ingest.progress import shown
 from model_utils.ingest.readings.labels import daily_labels
+from model_utils.ingest.side_files import forget_readings
 from model_utils.project import archive_folder
 from model_utils.simulation.config import SimulateConfig
 from model_utils.simulation.haze import simulate_haze
@@ -122,6 +123,7 @@ def simulate(config: SimulateConfig) -> None:
             licence="MIT" if simulated == "all" else "that of the sources",
             attribution="simulated by pm25-contrastive; not an observation",
         )
+        forget_readings(folder)
     print(f"{folder}: {count} tiles, {len(written)} days, {len(places)} sites")
     for note in [*notes, f"simulated: {simulated}"]:
         print(f"  {note}")

@@ -19,6 +19,7 @@ from model_utils.ingest.legacy.samples import LegacySample, read_legacy
 from model_utils.ingest.progress import shown
 from model_utils.ingest.readings.flags import FLAGS
 from model_utils.ingest.readings.stations import read_stations
+from model_utils.ingest.side_files import forget_readings
 from model_utils.project import archive_folder
 
 
@@ -59,6 +60,7 @@ def prepare_legacy(config: PrepareConfig, city: City, path: Path, gsd: float) ->
             licence=config.licence,
             attribution=config.attribution,
         )
+        forget_readings(folder)
     print(f"{folder}: {found.count} tiles, {size} x {size} px of {gsd:g} m, bands {', '.join(config.bands)}")
     print(f"  {len(sites)} sites, {readings} tiles with a PM2.5 reading")
     for line in _notes(found, sites, city, flags, implausible):

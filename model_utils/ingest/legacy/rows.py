@@ -25,8 +25,6 @@ from model_utils.ingest.samples import LIMITS
 MAX_NAMES = 1000
 """Different weather values and keys of a whole file."""
 
-"""The monitors' scale ends at 985 or 1000 ug/m3, and 999 is a missing code: none of it is a reading."""
-
 WEATHER = {
     **dict.fromkeys(("at", "temp", "temperature", "temperature_c"), "temperature_c"),
     **dict.fromkeys(("rh", "humidity", "relative_humidity", "relative_humidity_pct"), "relative_humidity_pct"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,8 @@ class Part:
 
     Attributes:
         scene_id: Its name.
-        entry: What `archive.json` keeps of it: time_utc, time_source, content, tiles, left_out; or broken.
+        entry: What `archive.json` keeps of it: time_utc, time_source, content, simulated, tiles, left_out,
+            and why it is broken where it is.
         rows: A row a tile, columns `SITE_AND_SCENE`.
         tiles: Gives the tiles of a slice of the rows, uint8, n x S x S x C.
         hashes: As from `tile_hashes`.
@@ -59,15 +60,16 @@ def content(scene: Scene, sources: Mapping[str, Mapping[str, str]]) -> str:
     return hashlib.sha256("".join(sources[str(path)]["sha256"] for path in scene.files).encode()).hexdigest()
 
 
-def held_parts(previous: Previous) -> Iterator[Part]:
-    """The parts of the archive that is there, in order.
+def held_parts(previous: Previous, names: Container[str]) -> Iterator[Part]:
+    """The parts of the archive that is there, in order: those of the scenes of these names.
 
     Raises:
         InputError: The archive is damaged.
     """
     previous.verify()
     nothing = np.empty(0, np.intp)
-    for scene_id, entry in sorted(previous.scenes.items(), key=lambda item: (item[1]["time_utc"], item[0])):
+    entries = {name: entry for name, entry in previous.scenes.items() if name in names}
+    for scene_id, entry in sorted(entries.items(), key=lambda item: (item[1]["time_utc"], item[0])):
         rows = previous.rows.get(scene_id, nothing)
 
         def tiles(chosen: slice, rows: NDArray[np.intp] = rows) -> NDArray[np.uint8]:
@@ -113,7 +115,8 @@ def new_parts(
         }
         if isinstance(result, InputError):
             rows, hashes = pd.DataFrame(columns=list(SITE_AND_SCENE)), np.zeros(0, np.uint64)
-            yield Part(scene.scene_id, {**entry, "broken": str(result)}, rows, partial(_read, folder, ()), hashes)
+            entry |= {"tiles": 0, "left_out": {}, "broken": str(result)}
+            yield Part(scene.scene_id, entry, rows, partial(_read, folder, ()), hashes)
             continue
         entry |= {"tiles": len(result.rows), "left_out": result.left_out}
         rows = _rows(scene, result.rows, city)

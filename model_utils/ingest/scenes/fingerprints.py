@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from model_utils.errors import InputError
 from model_utils.ingest.chips import file_hash
 
 Source = Mapping[str, str]
+Known = Mapping[tuple[str | None, ...], str]
+"""SHA-256 by name, size and time of last change: wherever the folder is now called, the same file is not read again."""
 
 
-def source(path: Path, known: Iterable[Source] = (), **more: str) -> dict[str, str]:
+def known_hashes(sources: Iterable[Source]) -> Known:
+    """What an earlier run says of its files; entries without size and time are of no use."""
+    return {
+        (PurePath(item["path"]).name, item.get("size"), item.get("changed_ns")): item["sha256"]
+        for item in sources
+        if "changed_ns" in item
+    }
+
+
+def source(path: Path, known: Known, **more: str) -> dict[str, str]:
     """What `archive.json` says of a file: path, sha256, size in bytes and time of last change.
 
     Args:
         path: The file.
-        known: Entries of an earlier run; a file of the same path, size and time is not read again.
+        known: Of an earlier run.
         more: Further keys, such as the file's role.
 
     Raises:
@@ -25,12 +36,10 @@ def source(path: Path, known: Iterable[Source] = (), **more: str) -> dict[str, s
     try:
         str(path).encode()
         status = path.stat()
-        identity = {"path": str(path), "size": str(status.st_size), "changed_ns": str(status.st_mtime_ns)}
-        for entry in known:
-            if all(entry.get(key) == value for key, value in identity.items()):
-                return {**identity, "sha256": entry["sha256"], **more}
-        return {**identity, "sha256": file_hash(path), **more}
+        size, changed = str(status.st_size), str(status.st_mtime_ns)
+        digest = known.get((path.name, size, changed)) or file_hash(path)
     except UnicodeEncodeError:
         raise InputError(f"{path}: its name is not UTF-8, expected another name") from None
     except OSError as error:
         raise InputError(f"{path}: not readable ({error.strerror})") from None
+    return {"path": str(path), "size": size, "changed_ns": changed, "sha256": digest, **more}

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from model_utils.archive.format import IMAGES, METADATA, SAMPLES
+from model_utils.archive.format import IMAGES, METADATA, SAMPLES, ArchiveMetadata
 from model_utils.archive.npy import read_npy_header
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.errors import InputError
@@ -30,7 +29,7 @@ GEOMETRY = (
     "max_cloud_fraction",
     "time_pattern",
     "scaling",
-    "product",
+    "product_found",
     "stations_at",
 )
 """What decides which tiles a scene gives: with other values every scene would have to be cut again."""
@@ -91,10 +90,6 @@ class Previous:
                 "--overwrite cuts all scenes again"
             )
 
-    def table(self, scene_id: str) -> pd.DataFrame:
-        """The columns `SITE_AND_SCENE` of a scene's rows."""
-        return self.archive.samples.iloc[self.rows[scene_id]][list(SITE_AND_SCENE)].reset_index(drop=True)
-
 
 def read_previous(folder: Path, settings: Mapping[str, Any]) -> Previous:
     """Opens the archive that new scenes are to be added to.
@@ -115,7 +110,7 @@ def read_previous(folder: Path, settings: Mapping[str, Any]) -> Previous:
         )
     for key in GEOMETRY:
         if made.get(key) != settings[key]:
-            found, expected = (_short(value) for value in (settings[key], made.get(key)))
+            found, expected = (_short(value) for value in _different(settings[key], made.get(key)))
             raise InputError(
                 f"{folder}: its scenes were cut with {key} {expected}, found {found}; --overwrite cuts all scenes again"
             )
@@ -128,6 +123,23 @@ def read_previous(folder: Path, settings: Mapping[str, Any]) -> Previous:
     if fault := _fault(made["scene_list"], rows, times, archive.metadata.sources):
         raise InputError(f"{folder / METADATA}: {fault}; --overwrite replaces the archive")
     return Previous(archive, rows)
+
+
+def scenes_of(folder: Path) -> set[str]:
+    """Names of the scenes whose tiles an archive holds; none where it is broken or not of scenes."""
+    try:
+        scenes = ArchiveMetadata.read(folder / METADATA).created_by.get("scene_list", {})
+    except InputError:
+        return set()
+    return {str(name) for name in scenes} if isinstance(scenes, dict) else set()
+
+
+def _different(found: Any, expected: Any) -> tuple[Any, Any]:
+    """Of two mappings what differs, of others the values themselves."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        keys = [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
+        return tuple({key: each.get(key) for key in keys} for each in (found, expected))  # type: ignore[return-value]
+    return found, expected
 
 
 def _fault(

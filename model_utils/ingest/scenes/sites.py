@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from rasterio.warp import transform, transform_bounds
+from scipy.spatial import KDTree
 
 from model_utils.cities import BoundingBox
 from model_utils.errors import InputError
@@ -48,6 +49,18 @@ def station_sites(grid: TileGrid, stations: pd.DataFrame) -> pd.DataFrame:
             "north_m": np.asarray(north),
         }
     ).reset_index(drop=True)
+
+
+def nearly_one_place(stations: pd.DataFrame, metres: float) -> list[str]:
+    """A line for each two stations whose tiles nearly coincide: one image with two labels.
+
+    Args:
+        stations: As `station_sites` gives them.
+        metres: They are no farther apart than this, on both axes.
+    """
+    names = stations["site_id"].tolist()
+    pairs = KDTree(stations[["east_m", "north_m"]].to_numpy()).query_pairs(metres, p=np.inf) if names else set()
+    return [f"warning: stations {names[a]} and {names[b]} lie within half a tile" for a, b in sorted(pairs)]
 
 
 def grid_sites(grid: TileGrid, boxes: Sequence[BoundingBox], spacing_metres: float) -> pd.DataFrame:

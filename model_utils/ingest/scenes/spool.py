@@ -108,7 +108,8 @@ def spooled(
 ) -> Iterator[tuple[Scene, SpooledScene | InputError]]:
     """Cuts scenes and gives them in their order; a file is removed when the next one is asked for.
 
-    At most `workers` scenes are being cut and as many lie in files. What comes out does not depend on `workers`.
+    At most `workers` scenes are being cut, and the tiles of one more than that lie in files. What comes out does not
+    depend on `workers`.
 
     Args:
         scenes: What to cut.
@@ -121,13 +122,13 @@ def spooled(
         InputError: A scene cannot be read.
     """
     paths = [folder / f"{number}.tiles" for number in range(len(scenes))]
-    if workers == 1 or len(scenes) == 1:
+    if workers == 1 or len(scenes) <= 1:
         results = (_attempt(scene, settings, path) for scene, path in zip(scenes, paths, strict=True))
         yield from _taken(scenes, results, paths, skip_broken)
         return
     with ProcessPoolExecutor(min(workers, len(scenes)), mp_context=get_context("spawn")) as pool:
         try:
-            yield from _taken(scenes, _ahead(pool, scenes, settings, paths, 2 * workers), paths, skip_broken)
+            yield from _taken(scenes, _ahead(pool, scenes, settings, paths, workers + 1), paths, skip_broken)
         except BrokenProcessPool:
             raise InputError("a worker process died, perhaps for lack of memory; --workers 1 needs the least") from None
         finally:

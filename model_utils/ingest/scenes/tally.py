@@ -28,18 +28,17 @@ class Tally:
 
     Attributes:
         entries: What `archive.json` keeps of each scene that was cut, by scene_id.
-        broken: Why each scene that could not be read was left out, by scene_id.
     """
 
     def __init__(self, byte_copies: Sequence[tuple[Scene, Scene]]) -> None:
         """Begins with the copies that were found before any pixel was read."""
         self.entries: dict[str, dict[str, Any]] = {}
-        self.broken: dict[str, str] = {}
         self._copies = [
             f"{copy.scene_id} ({copy.time_utc:%Y-%m-%d}) is byte for byte {original.scene_id} "
             f"({original.time_utc:%Y-%m-%d}): taken once, under {original.time_utc:%Y-%m-%d}"
             for copy, original in byte_copies
         ]
+        self._byte_copies = {copy.scene_id for copy, _ in byte_copies}
         self._first: dict[str, str] = {}
         self._hashes: list[NDArray[np.uint64]] = []
         self._sites: dict[str, set[str]] = {"station": set(), "grid": set()}
@@ -48,10 +47,9 @@ class Tally:
 
     def takes(self, part: Part) -> bool:
         """Notes a part; False where its tiles stay out: the scene is broken, or a copy of an earlier one."""
-        if "broken" in part.entry:
-            self.broken[part.scene_id] = part.entry["broken"]
-            return False
         self.entries[part.scene_id] = part.entry
+        if "broken" in part.entry:
+            return False
         digest = pixel_digest(part.hashes)
         original = self._first.setdefault(digest, part.scene_id) if digest else part.scene_id
         if original != part.scene_id:
@@ -74,12 +72,16 @@ class Tally:
     @property
     def simulated(self) -> int:
         """How many scenes that gave tiles are simulated."""
-        return sum(entry["simulated"] for entry in self.entries.values() if entry["tiles"])
+        return sum(bool(entry.get("simulated")) for entry in self.entries.values() if entry["tiles"])
 
     @property
     def tiles(self) -> int:
         """How many tiles were taken."""
         return self._numbers["tiles"]
+
+    def _broken(self) -> list[tuple[str, str]]:
+        """Scenes that could not be read, and why."""
+        return [(name, str(entry["broken"])) for name, entry in self.entries.items() if "broken" in entry]
 
     def left_out(self) -> Counter[str]:
         """How many places of how many scenes gave no tile, by reason."""
@@ -91,8 +93,8 @@ class Tally:
     def why_empty(self) -> str:
         """Why there is no tile at all, in one line."""
         reasons = [f"{count} {_REASONS[reason]}" for reason, count in sorted(self.left_out().items()) if count]
-        reasons += [f"scene {name} cannot be read ({why})" for name, why in list(self.broken.items())[:1]]
-        return f"none of {len(self.entries) + len(self.broken)} scenes gave a tile: {', '.join(reasons) or 'no sites'}"
+        reasons += [f"scene {name} cannot be read ({why})" for name, why in self._broken()[:1]]
+        return f"none of {len(self.entries)} scenes gave a tile: {', '.join(reasons) or 'no sites'}"
 
     def lines(self) -> list[str]:
         """What a person should know."""
@@ -102,13 +104,14 @@ class Tally:
             f"{name} ({entry['time_utc'][:10]}) shows the same pixels as {entry['copy_of']} "
             f"({self.entries[entry['copy_of']]['time_utc'][:10]}): taken once, under the earlier date"
             for name, entry in self.entries.items()
-            if "copy_of" in entry
+            if "copy_of" in entry and name not in self._byte_copies
         ]
+        nothing = sum(not entry["tiles"] and not {"copy_of", "broken"} & set(entry) for entry in self.entries.values())
         lines = [
             f"scenes: {len(given)} gave tiles, {_shown(times[0])} to {_shown(times[-1])} ({len(times)} timestamps); "
-            f"{len(self.entries) - len(given) - len(copies)} gave none",
+            f"{nothing} gave none",
             *(f"warning: {line}" for line in (*self._copies, *copies)),
-            *(f"warning: scene {name} was left out: {why}" for name, why in self.broken.items()),
+            *(f"warning: scene {name} was left out: {why}" for name, why in self._broken()),
             f"sites: {len(self._sites['station'])} stations, {len(self._sites['grid'])} grid cells",
         ]
         if self.simulated:
