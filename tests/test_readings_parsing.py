@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from model_utils.cities import load_city
 from model_utils.errors import InputError
+from model_utils.ingest.readings.flags import DEFAULT_DROP, flag_records
+from model_utils.ingest.readings.labels import daily_labels
 from model_utils.ingest.readings.reading import FORMATS, read_readings
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.text import open_text
@@ -162,7 +164,7 @@ def test_folders(tmp_path: Path) -> None:
         read_readings(tmp_path, DELHI)
     (tmp_path / "b.csv").unlink()
     (tmp_path / "stations.csv").write_text("station,lat,lon\nA,28,x\n")
-    with pytest.raises(InputError, match=r"stations\.csv: line 2: longitude is 'x'"):
+    with pytest.raises(InputError, match=r"stations\.csv: line 2: lon is 'x'"):
         read_readings(tmp_path, DELHI)
 
 
@@ -204,6 +206,104 @@ def test_national_files_of_the_epa_are_cut_to_the_city(tmp_path: Path) -> None:
     records = read(tmp_path, EPA + rows.replace("28.5", "40.0") + "\n" + rows.replace("88101", "44201") + "\n")
     assert len(records.table) == 1
     assert any(note.startswith("2 rows of other parameters or over 0.5 degrees") for note in records.notes)
+
+
+def epa_days(rows: list[str]) -> str:
+    header = (
+        "State Code,County Code,Site Num,Parameter Code,POC,Latitude,Longitude,Sample Duration,Pollutant Standard,"
+        "Date Local,Units of Measure,Event Type,Observation Count,Observation Percent,Arithmetic Mean\n"
+    )
+    unit = "Micrograms/cubic meter (LC)"
+    cells = [row.split() for row in rows]
+    return header + "".join(
+        f"1,1,1,88101,{poc},28.5,77.2,{duration.replace('_', ' ')},S,2020-01-0{day},{unit},None,{count},{percent},{mean}\n"
+        for day, poc, duration, count, percent, mean in cells
+    )
+
+
+def test_daily_means_of_few_hours_are_no_labels(tmp_path: Path) -> None:
+    """A sample of 24 hours is one observation; a second instrument's whole day precedes the first one's part."""
+    days = [
+        "1 1 1_HOUR 24 100 10",
+        "2 1 1_HOUR 17 71 20",
+        "3 1 24_HOUR 1 100 30",
+        "4 1 1_HOUR 9 38 40",
+        "4 2 1_HOUR 20 83 41",
+        "5 1 1_HOUR 17 NA 50",
+        "6 1 24-HR_BLK_AVG 1 74 60",
+        "7 1 1_HOUR 18 75 70",
+    ]
+    records = read(tmp_path, epa_days(days))
+    assert any(note.startswith("4 daily means rest on under 75 %") for note in records.notes)
+    located = pd.DataFrame({"station": ["01-001-0001"], "latitude": [28.5], "longitude": [77.2]})
+    for drop in ((), DEFAULT_DROP):
+        labels = daily_labels(flag_records(records, located), drop)
+        np.testing.assert_array_equal(labels["pm25"], [10, np.nan, 30, 41, np.nan, np.nan, 70])
+        assert labels["pm25_unfiltered"].tolist() == [10, 20, 30, 41, 50, 60, 70]
+        assert labels["flag_too_few_hours"].tolist() == [False, True, False, False, True, True, False]
+        assert labels["quality"].iloc[1] == "too_few_hours"
+
+
+def test_weather_that_names_no_known_unit_is_left_out_and_said(tmp_path: Path) -> None:
+    header, rest = CCR.split("PM2.5\n")
+    rest = rest.replace("12.5\n", "12.5,21,740,55,200\n").replace("NA\n", "NA,22,741,56,210\n")
+    content = header + "PM2.5,AT,BP (mmH2O),RH [%],WD\n" + rest
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(content.replace("Pusa", name))
+    records = read_readings(tmp_path, DELHI)
+    assert records.units == {"relative_humidity": "%", "wind_direction": ""}
+    assert records.table["relative_humidity"].tolist() == [55, 56, 55, 56]
+    said = [note for note in records.notes if note.startswith("left out of a.csv, b.csv: column ")]
+    assert [note.split("column ")[1].split(":")[0] for note in said] == ["'AT'", "'BP (mmH2O)'"]
+    daily = CPCB.replace("Datetime\n", "AT,Temp (°C),Datetime\n").replace(",2018-01-0", ",7,8,2018-01-0")
+    records = read(tmp_path / "..", daily, "daily.csv")
+    assert records.table["temperature"].tolist() == [8, 8]
+    assert any(note.startswith("left out of daily.csv: column 'AT': ") for note in records.notes)
+    odd = OPENAQ.split("\n")[1].replace("pm25,µg/m³", "pressure,mmH2O")
+    records = read(tmp_path / "..", OPENAQ + odd + "\n", "openaq.csv")
+    assert "pressure" not in records.table
+    assert any("left out of openaq.csv: parameter 'pressure': " in note for note in records.notes)
+
+
+def test_zoned_times_at_midnight_of_the_city_are_days(tmp_path: Path) -> None:
+    days = "station,time,value\nA,2019-01-04T00:00:00+05:30,33.5\nA,2019-01-05T00:00:00+05:30,34.5\n"
+    utc = "station,time_utc,value\nA,2019-01-03T18:30,33.5\nA,2019-01-04T18:30:00Z,34.5\n".replace("00Z", "00")
+    for content in (days, utc):
+        records = read(tmp_path, content)
+        assert records.period == "day"
+        assert records.table["local_date"].dt.strftime("%m-%d").tolist() == ["01-04", "01-05"]
+        assert "times without a clock, or at midnight in Asia/Kolkata throughout, are local days" in records.notes
+    # midnight elsewhere, or once only, or with other hours, is an hour
+    for content in (
+        days.replace("+05:30", "Z"),
+        "\n".join(days.split("\n")[:2]),
+        days + "A,2019-01-05T01:00:00+05:30,35\n",
+    ):
+        assert read(tmp_path, content).period == "hour"
+
+
+def test_a_text_that_is_no_table_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "README.txt").write_text("These are readings, kindly given.\nSee the web page.\n")
+    with pytest.raises(InputError, match=r"README\.txt: is of no known format"):
+        read_readings(tmp_path, DELHI)
+    (tmp_path / "a.csv").write_text(PLAIN)
+    (tmp_path / "b.txt").write_text(PLAIN)
+    for format in (None, "plain"):
+        records = read_readings(tmp_path, DELHI, format)
+        assert len(records.table) == 4
+        assert "README.txt is left out: a text file of no known format" in records.notes
+        assert [path.name for path in records.files] == ["a.csv", "b.txt"]
+    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"notes\.csv: is of no known format"):
+        read_readings(tmp_path, DELHI)
+
+
+def test_two_monitors_of_one_district_stay_two_stations(tmp_path: Path) -> None:
+    (tmp_path / "stations.csv").write_text("name,station_id,lat,lon\nPusa,s1,28.64,77.15\nAlipur,s2,28.8,77.1\n")
+    for number, name in enumerate(["Pusa, Delhi - IMD", "Pusa, Delhi - DPCC", "Alipur, Delhi - DPCC", "S2"]):
+        (tmp_path / f"{number}.csv").write_text(CCR.replace("Station,Pusa", f'Station,"{name}"'))
+    records = read_readings(tmp_path, DELHI)
+    assert sorted(records.stations["station"]) == ["Alipur", "Pusa, Delhi - DPCC", "Pusa, Delhi - IMD"]
 
 
 def test_stations_that_move_are_said(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from model_utils.cities import BoundingBox, City, Station
 from model_utils.errors import InputError
 from model_utils.ingest.readings.records import StationRecords
-from model_utils.ingest.readings.stations import locate_stations, read_stations
+from model_utils.ingest.readings.stations import locate_stations, matched, read_stations
 
 CITY = City(
     "Delhi",
@@ -92,21 +92,56 @@ def test_a_name_precedes_an_alias(tmp_path):
     assert located["latitude"].tolist() == [28.7]
 
 
-def test_readings_precede_the_file_and_the_file_the_citys_list(tmp_path):
-    given = read_stations(stations_file(tmp_path, "station,lat,lon\nA,28.5,77.1\nAnand Vihar,28.6,77.3\n"))
+def test_the_file_precedes_the_readings_and_the_readings_the_citys_list(tmp_path):
+    given = read_stations(stations_file(tmp_path, "station,lat,lon\nA,28.5188,77.1\nAnand Vihar,28.6,77.3\n"))
     known = records(
         ("A", "A", 28.52, 77.1),
         ("anand vihar", "Anand Vihar", np.nan, np.nan),
-        ("RK Puram", "RK Puram", np.nan, np.nan),
+        ("RK Puram", "RK Puram", 28.5639, 77.1869),
     )
     located, notes = locate_stations(known, given, CITY)
     assert located.columns.tolist() == ["station", "station_name", "latitude", "longitude"]
-    assert located["latitude"].tolist() == [28.52, 28.6, 28.5633]
+    assert located["latitude"].tolist() == [28.5188, 28.6, 28.5639]
     away = "station {}: coordinates in {} are {} km from those in {}, which are used"
     assert notes == (
-        away.format("A", "the stations file", 2.2, "the readings"),
-        away.format("anand vihar", "the list of Delhi", 5.5, "the stations file"),
+        away.format("A", "the readings", 0.13, "the stations file"),
+        away.format("anand vihar", "the list of Delhi", 5.46, "the stations file"),
     )
+
+
+def test_long_names_of_portals_are_found_in_the_file_and_in_the_citys_list(tmp_path):
+    known = records(
+        ("Anand Vihar, Delhi - DPCC", "", np.nan, np.nan),
+        ("8118", "R K Puram, New Delhi - DPCC", np.nan, np.nan),
+        ("Pusa - IMD", "", np.nan, np.nan),
+        ("Lodhi Road, Delhi - IMD", "", np.nan, np.nan),
+        ("Lodhi Road, Delhi - IITM", "", np.nan, np.nan),
+    )
+    text = "station,lat,lon\nPusa,28.64,77.15\nLodhi_Road,28.59,77.22\n"
+    located, notes = locate_stations(known, read_stations(stations_file(tmp_path, text)), CITY)
+    assert located["station"].tolist() == ["Anand Vihar, Delhi - DPCC", "8118", "Pusa - IMD"]
+    assert located["latitude"].tolist() == [28.647, 28.5633, 28.64]
+    assert notes == tuple(f"station Lodhi Road, Delhi - {name}: no coordinates: left out" for name in ("IMD", "IITM"))
+
+
+def test_a_short_name_precedes_a_shortened_one(tmp_path):
+    listed = read_stations(stations_file(tmp_path, "station,lat,lon\nPusa,28.64,77.15\nAlipur,28.8,77.1\n"))
+    assert matched({"Pusa, Delhi - IMD": "", "pusa": ""}, listed) == {"pusa": 0}
+    # one station that is named in two ways of writing
+    assert matched({"Pusa, Delhi - IMD": "", "Pusa,  Delhi-IMD": ""}, listed) == {
+        "Pusa, Delhi - IMD": 0,
+        "Pusa,  Delhi-IMD": 0,
+    }
+    assert matched({", Delhi": "", "Delhi": ""}, listed) == {}
+
+
+def test_lists_with_codes_and_names(tmp_path):
+    found = read_stations(
+        stations_file(tmp_path, "监测点编码,监测点名称,城市,经度,纬度\n1001A,万寿西宫,北京,116.37,39.87\n")
+    )
+    assert found["station"].tolist() == ["1001A"]
+    assert found["station_name"].tolist() == ["万寿西宫"]
+    assert matched({"x": "万寿西宫", "1001A": ""}, found) == {"x": 0, "1001A": 0}
 
 
 @pytest.mark.parametrize(

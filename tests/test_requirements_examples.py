@@ -288,7 +288,8 @@ def test_what_scenes_and_readings_add_is_listed(tmp_path: Path, monkeypatch: pyt
     metadata = json.loads((folder / "archive.json").read_text())
     assert set(re.findall(r"^\| `(\w+)` \|", keys, re.MULTILINE)) <= set(metadata["created_by"])
     for source in metadata["sources"]:
-        assert set(source) == {"path", "sha256", "size", "changed_ns", "role"}
+        of_scene = {"scene"} if source["role"] == "scene" else set()
+        assert set(source) == {"path", "sha256", "size", "changed_ns", "role"} | of_scene
         assert source["role"] in ("scene", "labels")
         assert all(f"`{key}`" in keys for key in (*source, source["role"]))
     table = pd.read_parquet(folder / "readings.parquet")

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from model_utils.errors import InputError
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.source import Gathered, Source
+from model_utils.ingest.readings.stations import matched
 from model_utils.ingest.readings.text import Rows
 from model_utils.ingest.readings.times import iso_times
 from model_utils.ingest.readings.units import to_micrograms_per_cubic_metre
@@ -44,7 +45,7 @@ def read(source: Source) -> StationRecords:
         if len(columns) < len(table.names):
             raise InputError(f"{path}: a station is there twice, expected one column a station")
         if source.places is not None:
-            mine = set(source.places["station"])
+            mine = set(matched(dict.fromkeys(stations.tolist(), ""), source.places))
             others += len(set(stations) - mine)
             stations = np.array([name for name in stations if name in mine])
             if stations.size == 0:

@@ -9,9 +9,9 @@ import pandas as pd
 
 from model_utils.errors import InputError
 from model_utils.ingest.readings.headers import pm25_columns, weather_columns
-from model_utils.ingest.readings.places import listed
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.source import Gathered, Source
+from model_utils.ingest.readings.stations import matched
 from model_utils.ingest.readings.text import Rows, TextTable
 from model_utils.ingest.readings.times import formatted_times
 from model_utils.ingest.readings.units import to_micrograms_per_cubic_metre
@@ -41,13 +41,20 @@ def read(source: Source) -> StationRecords:
         InputError: Naming the file and line that is wrong.
     """
     gathered = Gathered()
-    for path in source.files:
-        table = source.open(path, is_header)
+    tables = [source.open(path, is_header) for path in source.files]
+    names = []
+    for table in tables:
         name = _station_name(table)
         if name is None:
-            gathered.notes.append(f"{path.name}: no row names the station; it is called as the file")
-        station = listed(name or path.stem, source.places) or name or path.stem
-        gathered.place(station, name or path.stem)
+            gathered.notes.append(f"{table.path.name}: no row names the station; it is called as the file")
+        names.append(name or table.path.stem)
+    listed: dict[str, str] = {}
+    if source.places is not None:
+        rows = matched(dict.fromkeys(names, ""), source.places)
+        listed = {name: str(source.places["station"].iloc[row]) for name, row in rows.items()}
+    for name, table in zip(names, tables, strict=True):
+        station = listed.get(name, name)
+        gathered.place(station, name)
         _add(gathered, table, station, source)
     if "date" in gathered.tables[0]:
         gathered.notes.append("daily means of local days, as From Date says")
@@ -62,7 +69,8 @@ def _add(gathered: Gathered, table: TextTable, station: str, source: Source) -> 
     pm25 = pm25_columns(table.names)
     if not pm25:
         raise InputError(f"{path}: column PM2.5 is missing, found {', '.join(table.names)[:120]}")
-    weather = weather_columns(table.names)
+    weather, unread = weather_columns(table.names)
+    gathered.leave_out(unread, path)
     twins = {f"PM2.5 ({number})": at for number, (at, _) in enumerate(pm25, start=1)}
     wanted = {"From Date": 0, "To Date": 1, **twins, **{name: at for name, (at, _) in weather.items()}}
     rows = _without_averages(table.rows(wanted, footer=lambda text: not text[:1].isdigit()), gathered)

@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from model_utils.errors import InputError
-from model_utils.ingest.readings.headers import pm25_columns, weather_columns
-from model_utils.ingest.readings.places import position_of
+from model_utils.ingest.readings.headers import pm25_columns, position_of, weather_columns
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.source import Gathered, Source, some
 from model_utils.ingest.readings.times import iso_times
@@ -39,7 +38,8 @@ def read(source: Source) -> StationRecords:
             raise InputError(
                 f"{path}: expected columns Datetime and PM2.5 (unit), found {', '.join(table.names)[:120]}"
             )
-        weather = weather_columns(table.names)
+        weather, unread = weather_columns(table.names)
+        gathered.leave_out(unread, path)
         rows = table.rows({"Datetime": day, "PM2.5": pm25[0][0], **{name: at for name, (at, _) in weather.items()}})
         dates = iso_times(rows, "Datetime", zoned=False)
         rows.refuse("Datetime", dates != dates.dt.normalize(), "a day: these are daily means")

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from model_utils.errors import InputError
+from model_utils.ingest.readings.headers import position_of
 from model_utils.ingest.readings.hours import first_instrument
-from model_utils.ingest.readings.places import position_of
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.source import Gathered, Source
 from model_utils.ingest.readings.text import Rows
@@ -24,7 +25,7 @@ _COLUMNS = {
     HOURLY: (*_SITE, "Date GMT", "Time GMT", "Sample Measurement"),
     DAILY: (*_SITE, "Date Local", "Sample Duration", "Pollutant Standard", "Event Type", "Arithmetic Mean"),
 }
-_OPTIONAL = ("Observation Percent", "Local Site Name")
+_OPTIONAL = ("Observation Percent", "Observation Count", "Local Site Name")
 _PM25 = ("88101", "88502")  # by the reference method or its equivalents, and acceptable others
 _MARGIN = 0.5  # degrees around the city: the files are nationwide
 _INSTRUMENT = ["parameter", "occurrence"]
@@ -68,11 +69,13 @@ def read_daily(source: Source) -> StationRecords:
             f"{len(table) - len(once)} rows repeat an instrument's day for another standard, averaging or without "
             "exceptional events; the one with events, of 24 hours, of the first standard is taken"
         )
-    if (thin := int((once["percent"] < 75).sum())) > 0:
-        gathered.notes.append(f"{thin} daily means rest on under 75 % of their hours (Observation Percent)")
     once, note = first_instrument(once, _INSTRUMENT, "date")
     gathered.notes += [note] if note else []
-    gathered.tables.append(once[["station", "date", "pm25"]])
+    if (thin := int(once["incomplete"].sum())) > 0:
+        gathered.notes.append(
+            f"{thin} daily means rest on under 75 % of their hours (Observation Percent, Count) and are no labels"
+        )
+    gathered.tables.append(once[["station", "date", "pm25", "incomplete"]])
     gathered.notes.append("daily means of days in local standard time, as Date Local says")
     return gathered.records(source, DAILY, stamp=None)
 
@@ -106,7 +109,7 @@ def _frames(source: Source, format: str) -> tuple[list[pd.DataFrame], Gathered]:
                 ("standard", "Pollutant Standard"),
             ):
                 frame[name] = rows.texts(column)
-            frame["percent"] = rows.numbers("Observation Percent") if "Observation Percent" in rows.columns else np.nan
+            frame["incomplete"] = _incomplete(rows)
         frames.append(frame)
         places = pd.DataFrame({name: frame[name] for name in ("station", "latitude", "longitude")})
         named = rows.texts("Local Site Name") if "Local Site Name" in rows.columns else ""
@@ -118,6 +121,17 @@ def _frames(source: Source, format: str) -> tuple[list[pd.DataFrame], Gathered]:
             f"{left_out} rows of other parameters or over {_MARGIN} degrees outside the city are left out"
         )
     return frames, gathered
+
+
+def _incomplete(rows: Rows) -> NDArray[np.bool_]:
+    """Whether daily means rest on under 75 % of their observations; a sample of 24 hours is one observation."""
+    percent, count = (
+        rows.numbers(name) if name in rows.columns else np.full(len(rows), np.nan)
+        for name in ("Observation Percent", "Observation Count")
+    )
+    of_hours = (rows.texts("Sample Duration").str.casefold() == "1 hour").to_numpy(bool)
+    few: NDArray[np.bool_] = (percent < 75) | (of_hours & (count < 18))
+    return few
 
 
 def _around(rows: Rows, source: Source) -> tuple[Rows, int]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
+from model_utils.errors import InputError
+from model_utils.ingest.weather.quantities import known_unit
+
 _PM25 = re.compile(r"pm\s*_?2[._]?5(?:\s*[(\[](?P<unit>.*)[)\]])?(?:\.[0-9]+)?", re.IGNORECASE)
-_QUANTITY = re.compile(r"(?P<name>[^(]*?)\s*\((?P<unit>.*)\)")
+_QUANTITY = re.compile(r"(?P<name>[^(\[]*?)\s*(?:[(\[](?P<unit>.*)[)\]])?")
 _WEATHER = {
     "at": "temperature",
     "temp": "temperature",
@@ -23,12 +26,28 @@ def pm25_columns(names: tuple[str, ...]) -> list[tuple[int, str | None]]:
     return [(position, match["unit"]) for position, match in found if match]
 
 
-def weather_columns(names: tuple[str, ...]) -> dict[str, tuple[int, str]]:
-    """Position and unit of the first column of each weather quantity, as CPCB heads them."""
+def weather_columns(names: tuple[str, ...]) -> tuple[dict[str, tuple[int, str]], list[str]]:
+    """The weather as CPCB heads it.
+
+    Returns:
+        Position and unit of the first readable column of each quantity; and why others before it are not read.
+    """
     columns: dict[str, tuple[int, str]] = {}
+    unread: list[str] = []
     for short, quantity in _WEATHER.items():
         for position, name in enumerate(names):
             match = _QUANTITY.fullmatch(name.strip())
-            if match and match["name"].casefold() == short:
-                columns.setdefault(quantity, (position, match["unit"].strip()))
-    return columns
+            if quantity not in columns and match and match["name"].casefold() == short:
+                unit = (match["unit"] or "").strip()
+                try:
+                    known_unit(quantity, unit, f"column {name!r}")
+                    columns[quantity] = (position, unit)
+                except InputError as error:
+                    unread.append(str(error))
+    return columns, unread
+
+
+def position_of(names: tuple[str, ...], aliases: tuple[str, ...]) -> int | None:
+    """Position of the first alias among the names, whatever their case."""
+    small = [name.casefold() for name in names]
+    return next((small.index(alias) for alias in aliases if alias in small), None)

@@ -62,6 +62,8 @@ def hours_of(table: pd.DataFrame, stamp: HourStamp, zone: ZoneInfo) -> tuple[pd.
 def first_instrument(table: pd.DataFrame, instrument: list[str], time: str) -> tuple[pd.DataFrame, str | None]:
     """Of a station's instruments, keeps at each time the first that has a reading; says how many rows that leaves out.
 
+    An incomplete mean counts only where no instrument has another.
+
     Args:
         table: Rows with `station`, `pm25`, the time, and the columns that name an instrument.
         instrument: Those columns; the lowest comes first.
@@ -70,7 +72,7 @@ def first_instrument(table: pd.DataFrame, instrument: list[str], time: str) -> t
     several = table.drop_duplicates(["station", *instrument]).groupby("station").size()
     if not (several > 1).any():
         return table, None
-    silent = table["pm25"].isna().rename("silent")
+    silent = (table["pm25"].isna() | table.get("incomplete", False)).rename("silent")
     order = pd.concat([table[["station", time, *instrument]], silent], axis=1)
     best = order.sort_values(["silent", *instrument], kind="stable").drop_duplicates(["station", time])
     chosen = order.reset_index().merge(best[["station", time, *instrument]]).set_index("index").sort_index().index

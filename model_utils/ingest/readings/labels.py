@@ -26,7 +26,7 @@ def daily_labels(
     Args:
         flagged: As `flag_records` gives it; other numeric columns are weather, in the archive's units.
         drop: Readings with one of these flags do not enter `pm25`. Missing codes enter no mean, whatever is given.
-        min_hours: Different hours it takes; ignored for readings that are daily already.
+        min_hours: Different hours it takes; daily readings keep to the agency's own count (`incomplete`).
 
     Returns:
         One row a station and local day, sorted by both: `station`, `local_date`, `pm25` (ug/m3, NaN without a valid
@@ -100,6 +100,8 @@ def _averaged(
     kept = number.copy()
     for name in set(drop) & set(flags):
         kept &= ~flags[name]
+    incomplete = table["incomplete"].to_numpy(bool) if "incomplete" in table else np.zeros(len(table), dtype=bool)
+    kept &= ~incomplete
     labels: dict[str, NDArray[Any]] = {
         "pm25": _means(np.where(kept, pm25, np.nan), group, count),
         "pm25_unfiltered": _means(np.where(number, pm25, np.nan), group, count),
@@ -113,7 +115,7 @@ def _averaged(
         labels["pm25"] = np.where(any_of["too_few_hours"], np.nan, labels["pm25"])
         labels["hours"] = hours.astype(np.float64)
     else:
-        any_of["too_few_hours"] = np.zeros(count, dtype=bool)
+        any_of["too_few_hours"] = np.bincount(group, weights=incomplete, minlength=count) > 0
         labels["hours"] = np.full(count, np.nan)
     labels["quality"] = _joined(any_of, count)
     labels |= {f"flag_{name}": any_of[name] for name in FLAGS if name in any_of}

@@ -11,6 +11,7 @@ import pandas as pd
 from model_utils.errors import InputError
 from model_utils.ingest.readings.hours import first_instrument
 from model_utils.ingest.readings.source import Gathered, Source
+from model_utils.ingest.weather.quantities import known_unit
 
 WEATHER = {"temperature": "temperature", "relativehumidity": "relative_humidity", "pressure": "pressure"}
 """OpenAQ's names of the weather quantities that stations report."""
@@ -41,6 +42,11 @@ def gather(measurements: pd.DataFrame, source: Source, time: str) -> Gathered:
         if len(units) > 1:
             gathered.notes.append(f"{name} is left out: it is in {' and in '.join(units)}")
         elif units:
+            try:
+                known_unit(name, units[0], f"parameter {parameter!r}")
+            except InputError as error:
+                gathered.leave_out([str(error)], source.files[0])
+                continue
             gathered.units[name] = units[0]
             first = weather.drop_duplicates(["station", time])[["station", time, "value"]]
             table = table.merge(first.rename(columns={"value": name}), on=["station", time], how="left")

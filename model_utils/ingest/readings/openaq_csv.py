@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model_utils.errors import InputError
+from model_utils.ingest.readings.headers import position_of
 from model_utils.ingest.readings.openaq import WEATHER, gather
-from model_utils.ingest.readings.places import position_of
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.source import Source
 from model_utils.ingest.readings.text import Rows, joined

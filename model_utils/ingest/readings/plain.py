@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from model_utils.errors import InputError
-from model_utils.ingest.readings.headers import pm25_columns
-from model_utils.ingest.readings.places import position_of
+from model_utils.ingest.readings.headers import pm25_columns, position_of
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.source import Gathered, Source
 from model_utils.ingest.readings.text import Rows, open_parquet
@@ -77,7 +76,9 @@ def read(source: Source) -> StationRecords:
         gathered.places.append(_places(rows, station))
     first = gathered.tables[0]
     if "date" in first:
-        gathered.notes.append("times without a clock (or at midnight throughout) are local days")
+        gathered.notes.append(
+            f"times without a clock, or at midnight in {source.city.time_zone} throughout, are local days"
+        )
         return gathered.records(source, NAME, stamp=None)
     if source.hour_stamp is None:
         gathered.notes.append("the beginning of the hour is assumed; --hour-stamp decides otherwise")
@@ -105,14 +106,15 @@ def _times(rows: Rows, source: Source, utc: bool) -> pd.Series:
     """A column called `utc`, `clock` or `date`, as the times are."""
     if are_dates(rows, "time"):
         return iso_times(rows, "time", zoned=False).rename("date")
-    if have_zone(rows, "time"):
-        return iso_times(rows, "time", zoned=True).rename("utc")
-    times = iso_times(rows, "time", zoned=False)
-    if utc:
-        universal: pd.Series = times.dt.tz_localize("UTC").rename("utc")
-        return universal
-    if (times == times.dt.normalize()).all() and times.nunique() > 1:
-        return times.rename("date")
+    zoned = have_zone(rows, "time")
+    times = iso_times(rows, "time", zoned=zoned)
+    if utc and not zoned:
+        times = times.dt.tz_localize("UTC")
+    local = times.dt.tz_convert(source.city.zone).dt.tz_localize(None) if zoned or utc else times
+    if (local == local.dt.normalize()).all() and local.nunique() > 1:
+        return local.rename("date")
+    if zoned or utc:
+        return times.rename("utc")
     if source.timezone is None:
         raise InputError(
             f"{rows.where(0)}: time {rows.columns['time'][0]} names no offset from UTC, expected --timezone with its "

@@ -21,9 +21,9 @@ from model_utils.ingest.readings import (
 )
 from model_utils.ingest.readings.encoding import decoded
 from model_utils.ingest.readings.hours import HourStamp
-from model_utils.ingest.readings.places import read_places
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.source import Source
+from model_utils.ingest.readings.stations import read_stations
 from model_utils.ingest.readings.text import open_parquet, open_text
 
 FORMATS: dict[str, Callable[[Source], StationRecords]] = {
@@ -76,12 +76,13 @@ def read_readings(
     if format is not None and format not in FORMATS:
         raise InputError(f"--readings-format: found {format!r}, expected one of {', '.join(FORMATS)}")
     files, places = _files(path)
+    files, notes = _without_texts(files)
     if format is None:
         format = detect(files[0])
         for file in files[1:]:
             if (other := detect(file)) != format:
                 raise InputError(f"{file}: found {other}, but {files[0]} is {format}, expected one format in a folder")
-    source = Source(files, read_places(places) if places else None, city, timezone, hour_stamp, unit)
+    source = Source(files, read_stations(places) if places else None, city, timezone, hour_stamp, unit, notes)
     records = FORMATS[format](source)
     return replace(records, files=(places, *records.files)) if places else records
 
@@ -92,21 +93,45 @@ def detect(path: Path) -> str:
     Raises:
         InputError: None fits, or several do.
     """
-    if path.suffix.casefold() == ".parquet":
-        found = [plain.NAME] if plain.matches(open_parquet(path)[0]) else []
-    elif decoded(path, head=True)[0].lstrip()[:1] in (b"{", b"["):
-        found = [openaq_json.NAME]
-    else:
-        try:
-            open_text(path, cpcb_ccr.is_header, head=True)
-            found = [cpcb_ccr.NAME]
-        except InputError:
-            names = open_text(path, head=True).names
-            found = [name for name, matches in _HEADERS.items() if matches(names)]
+    found = _fitting(path)
     if len(found) != 1:
         what = f"fits {' and '.join(found)}" if found else "is of no known format"
         raise InputError(f"{path}: {what}, expected --readings-format with one of {', '.join(FORMATS)}")
     return found[0]
+
+
+def _fitting(path: Path) -> list[str]:
+    """The formats that a file may be of.
+
+    Raises:
+        InputError: It is not readable.
+    """
+    if path.suffix.casefold() == ".parquet":
+        return [plain.NAME] if plain.matches(open_parquet(path)[0]) else []
+    if decoded(path, head=True)[0].lstrip()[:1] in (b"{", b"["):
+        return [openaq_json.NAME]
+    try:
+        open_text(path, cpcb_ccr.is_header, head=True)
+        return [cpcb_ccr.NAME]
+    except InputError:
+        names = open_text(path, head=True).names
+        return [name for name, matches in _HEADERS.items() if matches(names)]
+
+
+def _without_texts(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], list[str]]:
+    """Leaves out .txt files of no known format, such as a README.txt beside the readings, and says so."""
+    texts = []
+    for file in files:
+        if file.suffix.casefold() == ".txt":
+            try:
+                known = bool(_fitting(file))
+            except InputError:
+                known = False
+            texts += [] if known else [file]
+    if len(texts) == len(files):  # they are all there is: the format may be named
+        return files, []
+    kept = tuple(file for file in files if file not in set(texts))
+    return kept, [f"{file.name} is left out: a text file of no known format" for file in texts]
 
 
 def _files(path: Path) -> tuple[tuple[Path, ...], Path | None]:

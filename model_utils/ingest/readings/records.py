@@ -29,7 +29,8 @@ class StationRecords:
             `time_utc` (datetime64[us, UTC], the *beginning* of the averaging hour; NaT throughout where the period
             is a day), `local_date` (datetime64, midnight without zone: the local day on which the hour begins),
             `pm25` (float64, ug/m3 as reported: codes such as -999 are still there, NaN where the file says nothing),
-            and those of `WEATHER` that the format has (float64, in the unit that `units` names).
+            those of `WEATHER` that the format has (float64, in the unit that `units` names), and, where the format
+            states it, `incomplete` (bool): the mean rests on under 75 % of its hours.
         stations: A row a station: `station`, `station_name`, `latitude`, `longitude` (WGS84 degrees, NaN unknown).
         period: What a row averages over.
         format: Name of the format, as --readings-format takes it.

@@ -15,6 +15,7 @@ from model_utils.cities import City
 from model_utils.errors import InputError
 from model_utils.ingest.readings.hours import HourStamp, hours_of
 from model_utils.ingest.readings.records import WEATHER, StationRecords
+from model_utils.ingest.readings.stations import matched
 from model_utils.ingest.readings.text import TextTable, open_text
 from model_utils.ingest.readings.times import time_zone, to_utc
 from model_utils.ingest.readings.units import micrograms_in, to_micrograms_per_cubic_metre
@@ -26,7 +27,7 @@ class Source:
 
     Attributes:
         files: The files with readings, sorted.
-        places: Rows `station`, `station_name`, `latitude`, `longitude` of the folder's stations.csv, or None.
+        places: The folder's stations.csv as `read_stations` gives it, or None.
         city: Whose readings these are; its time zone decides local dates.
         timezone: Zone of times that name none, or None.
         hour_stamp: What an hour's stamp means, or None.
@@ -91,12 +92,19 @@ class Gathered:
         places: Rows `station`, `station_name`, `latitude`, `longitude`; the first that is known counts.
         units: Unit of each weather column as the first header states it.
         notes: What a person should know.
+        unread: Why columns are not read, and the files they are in.
     """
 
     tables: list[pd.DataFrame] = field(default_factory=list)
     places: list[pd.DataFrame] = field(default_factory=list)
     units: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    unread: dict[str, list[str]] = field(default_factory=dict)
+
+    def leave_out(self, unread: list[str], path: Path) -> None:
+        """Adds why columns of a file are not read; `records` says it once for all the files."""
+        for why in unread:
+            self.unread.setdefault(why, []).append(path.name)
 
     def add(self, table: pd.DataFrame, units: dict[str, str], path: Path) -> None:
         """Adds the rows of a file.
@@ -130,7 +138,8 @@ class Gathered:
             InputError: A reading at a time that the zone's clocks skip.
         """
         table = pd.concat(self.tables, ignore_index=True)
-        notes = list(dict.fromkeys([*source.notes, *self.notes]))
+        unread = [f"left out of {some(files)}: {why}" for why, files in self.unread.items()]
+        notes = list(dict.fromkeys([*source.notes, *self.notes, *unread]))
         if "date" in table:
             table["local_date"] = table["date"].dt.as_unit("us").dt.normalize()
             table["time_utc"] = pd.Series(pd.NaT, index=table.index, dtype="datetime64[us, UTC]")
@@ -147,7 +156,8 @@ class Gathered:
             notes += more
             table["local_date"] = table["time_utc"].dt.tz_convert(source.city.zone).dt.tz_localize(None).dt.normalize()
         weather = [name for name in WEATHER if name in table]
-        table = table[["station", "time_utc", "local_date", "pm25", *weather]]
+        extra = [name for name in (*weather, "incomplete") if name in table]
+        table = table[["station", "time_utc", "local_date", "pm25", *extra]]
         order = ["station", "local_date" if stamp is None else "time_utc"]
         return StationRecords(
             table=table.sort_values(order, kind="stable", ignore_index=True),
@@ -161,12 +171,18 @@ class Gathered:
 
     def _stations(self, station: pd.Series, source: Source, notes: list[str]) -> pd.DataFrame:
         """A row a station; says so where files disagree on where it is."""
-        known = [*self.places, *([] if source.places is None else [source.places])]
         unnamed = pd.DataFrame(
             {"station": station.drop_duplicates(), "station_name": "", "latitude": np.nan, "longitude": np.nan}
         )
-        places = pd.concat([frame.astype(_PLACE) for frame in [*known, unnamed]], ignore_index=True)
+        places = pd.concat([frame.astype(_PLACE) for frame in [*self.places, unnamed]], ignore_index=True)
         places = places[places["station"].isin(unnamed["station"])]
+        unlisted = []
+        if source.places is not None:
+            names = places.sort_values("station_name", kind="stable")  # '' first, so that a name counts
+            rows = matched(dict(zip(names["station"], names["station_name"], strict=True)), source.places)
+            listed = source.places.iloc[list(rows.values())].assign(station=list(rows))
+            places = pd.concat([places, listed[list(_PLACE)].astype(_PLACE)], ignore_index=True)
+            unlisted = sorted(set(unnamed["station"]) - set(rows))
         places["station_name"] = places["station_name"].where(places["station_name"] != "")
         where = places.groupby("station")[["latitude", "longitude"]]
         spread = (where.max() - where.min()).max(axis=1)
@@ -175,8 +191,8 @@ class Gathered:
                 f"{len(moved)} stations have coordinates over 0.001 degrees apart ({moved.index[0]}): the first count"
             )
         stations = places.groupby("station", sort=True).first().reset_index()
-        if source.places is not None and (new := sorted(set(stations["station"]) - set(source.places["station"]))):
-            notes.append(f"{len(new)} stations are not in stations.csv ({some(new)})")
+        if unlisted:
+            notes.append(f"{len(unlisted)} stations are not in stations.csv ({some(unlisted)})")
         stations["station_name"] = stations["station_name"].fillna(stations["station"])
         return stations[list(_PLACE)].astype(_PLACE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,20 @@ from model_utils.errors import InputError
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.text import open_text
 from model_utils.sampling.pairs import great_circle_km
-from model_utils.sampling.splits import MATCH_KM, plain_letters
+from model_utils.sampling.splits import plain_letters
 
-NAME_COLUMNS = ("station", "name", "site", "station_name", "site_name")
-LATITUDE_COLUMNS = ("latitude", "lat")
-LONGITUDE_COLUMNS = ("longitude", "lon", "lng", "long")
-ALIAS_ENDINGS = ("name", "id", "site", "code", "alias", "station")
+NAME_COLUMNS = ("station", "监测点编码", "name", "site", "station_name", "site_name", "station_id", "site_id", "id")
+LATITUDE_COLUMNS = ("latitude", "lat", "纬度")
+LONGITUDE_COLUMNS = ("longitude", "lon", "lng", "long", "经度")
+SHOWN_NAME_COLUMNS = ("station_name", "site_name", "name", "openaq_name", "监测点名称")
+ALIAS_ENDINGS = ("name", "id", "site", "code", "alias", "station", "监测点名称")
 """A further column whose name ends so holds other names of the station (openaq_name, kdd_id, cpcb_site)."""
 
 MARGIN_DEGREES = 0.1
 """How far outside the city's box a station may be: some 10 km."""
+
+DISAGREE_KM = 0.1
+"""Coordinates of one station that are farther apart are noted; two or three decimals of a degree can be."""
 
 MOST_NAMED = 20
 """Notes on stations left out; a file of a whole country has more of them than anyone reads."""
@@ -32,8 +37,8 @@ def read_stations(path: Path) -> pd.DataFrame:
     """Reads a text file of stations; commas, semicolons (then decimal commas) or tabs between the cells.
 
     Returns:
-        One row a station: `station`, `latitude`, `longitude` (WGS84 degrees, NaN where empty), `aliases` (a tuple of
-        the station's other names).
+        One row a station: `station`, `station_name` (as a person knows it), `latitude`, `longitude` (WGS84 degrees,
+        NaN where empty), `aliases` (a tuple of the station's other names).
 
     Raises:
         InputError: Naming the file, and the line or column that is wrong.
@@ -50,6 +55,8 @@ def read_stations(path: Path) -> pd.DataFrame:
     found = pd.DataFrame({"station": rows.texts(station)})
     rows.refuse(station, found["station"] == "", "the station's name")
     rows.refuse(station, found["station"].duplicated(), "each station once")
+    shown = next((name for name in SHOWN_NAME_COLUMNS if name in aliases), station)
+    found["station_name"] = rows.texts(shown)
     for key, name in (("latitude", latitude), ("longitude", longitude)):
         found[key] = rows.numbers(name)
         # A swapped latitude may exceed 90: `locate_stations` says so with the station's name.
@@ -63,11 +70,10 @@ def read_stations(path: Path) -> pd.DataFrame:
 def locate_stations(
     records: StationRecords, stations_file: pd.DataFrame | None, city: City
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Finds the stations' coordinates: in the readings, else in the stations file, else in the city's list.
+    """Finds the stations' coordinates: in the stations file, else in the readings, else in the city's list.
 
-    Names agree if their letters and digits of any script do; a name that several stations of a list answer to is
-    taken for none of them. Coordinates that cannot be (0, 0; swapped; farther than 0.1 degrees outside the city's box)
-    are never corrected: the next source is asked, and a station that none knows is left out.
+    Names agree as `matched` says. Coordinates that cannot be (0, 0; swapped; farther than 0.1 degrees outside the
+    city's box) are never corrected: the next source is asked, and a station that none knows is left out.
 
     Args:
         records: Their `stations` may have coordinates.
@@ -76,7 +82,7 @@ def locate_stations(
 
     Returns:
         The stations that have usable coordinates, in the order of `records.stations`: `station`, `station_name`,
-        `latitude`, `longitude`; and notes on those left out and on sources that disagree by more than 500 m.
+        `latitude`, `longitude`; and notes on those left out and on sources that disagree by more than 100 m.
 
     Raises:
         InputError: No station has usable coordinates.
@@ -85,18 +91,18 @@ def locate_stations(
         [(station.name, station.latitude, station.longitude, ()) for station in city.stations],
         columns=["station", "latitude", "longitude", "aliases"],
     )
-    lists = {"the stations file": _by_name(stations_file), f"the list of {city.name}": _by_name(listed)}
     columns = ["station", "station_name", "latitude", "longitude"]
+    names = dict(zip(records.stations["station"], records.stations["station_name"], strict=True))
+    sources = {  # a file that is given for the purpose is the most exact: some readings round to 0.01 degrees
+        "the stations file": {} if stations_file is None else _places(matched(names, stations_file), stations_file),
+        "the readings": _places({station: row for row, station in enumerate(names)}, records.stations),
+        f"the list of {city.name}": _places(matched(names, listed), listed),
+    }
     located: list[tuple[str, str, float, float]] = []
     left_out: list[str] = []
     notes: list[str] = []
-    for station, name, *place in records.stations[columns].itertuples(index=False):
-        known = {"the readings": (place[0], place[1])}
-        for source, places in lists.items():
-            known[source] = (
-                places.get(plain_letters(str(station))) or places.get(plain_letters(str(name))) or (math.nan, math.nan)
-            )
-        known = {source: place for source, place in known.items() if all(map(math.isfinite, place))}
+    for station, name in names.items():
+        known = {source: places[station] for source, places in sources.items() if station in places}
         problems = {source: _problem(*place, city.bounding_box) for source, place in known.items()}
         usable = [source for source in known if not problems[source]]
         said = "; ".join(
@@ -112,9 +118,9 @@ def locate_stations(
         if said:
             notes.append(f"station {station}: {said}; those in {chosen} are used")
         notes.extend(
-            f"station {station}: coordinates in {source} are {distance:.1f} km from those in {chosen}, which are used"
+            f"station {station}: coordinates in {source} are {distance:.2f} km from those in {chosen}, which are used"
             for source in usable[1:]
-            if (distance := _distance_km(known[chosen], known[source])) > MATCH_KM
+            if (distance := _distance_km(known[chosen], known[source])) > DISAGREE_KM
         )
     if not located:
         raise InputError(
@@ -128,23 +134,53 @@ def locate_stations(
     return pd.DataFrame(located, columns=columns), tuple(notes)
 
 
-def _by_name(stations: pd.DataFrame | None) -> dict[str, tuple[float, float]]:
-    """Coordinates by the letters of every name that only one station has; a station's own name precedes aliases."""
-    places: dict[str, tuple[float, float]] = {}
-    if stations is None:
-        return places
+def matched(stations: Mapping[str, str], listed: pd.DataFrame) -> dict[str, int]:
+    """Finds stations in a list of them by their names.
+
+    Names agree if their letters and digits of any script do. Where none does, a portal's long name agrees by what
+    stands before its first comma or a ' - ' ('Anand Vihar, Delhi - DPCC' is Anand_Vihar), unless two long names
+    would be one station ('Lodhi Road, Delhi - IMD' and '... - IITM'). A name of several stations of the list is taken
+    for none of them, and a station's own name precedes aliases.
+
+    Args:
+        stations: Another name of each station, or '', by its name.
+        listed: Rows `station` and `aliases`, as `read_stations` gives them.
+
+    Returns:
+        The row, counted from 0, of each station that is found.
+    """
     own: dict[str, set[int]] = {}
     other: dict[str, set[int]] = {}
-    for row, (station, aliases) in enumerate(zip(stations["station"], stations["aliases"], strict=True)):
+    for row, (station, aliases) in enumerate(zip(listed["station"], listed["aliases"], strict=True)):
         own.setdefault(plain_letters(station), set()).add(row)
         for alias in aliases:
             other.setdefault(plain_letters(alias), set()).add(row)
-    latitude, longitude = stations["latitude"].tolist(), stations["longitude"].tolist()
-    for key, rows in (other | own).items():
-        if key and len(rows) == 1:
-            (row,) = rows
-            places[key] = (latitude[row], longitude[row])
-    return places
+    unique = {key: next(iter(rows)) for key, rows in (other | own).items() if key and len(rows) == 1}
+    found: dict[str, int] = {}
+    shortened: dict[int, dict[str, str]] = {}
+    for station, name in stations.items():
+        both = [str(station), str(name)]
+        exact = [unique[key] for key in map(plain_letters, both) if key in unique]
+        if exact:
+            found[station] = exact[0]
+            continue
+        short = {text.split(mark)[0] for text in both for mark in (",", " - ")} | {
+            text.rpartition(" - ")[0] for text in both
+        }
+        rows = {unique[key] for key in map(plain_letters, short) if key in unique}
+        if len(rows) == 1:
+            shortened.setdefault(rows.pop(), {})[station] = plain_letters(both[1] or both[0])
+    for row, claims in shortened.items():
+        if row not in found.values() and len(set(claims.values())) == 1:
+            found |= dict.fromkeys(claims, row)
+    return found
+
+
+def _places(rows: Mapping[str, int], listed: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Latitude and longitude of the stations where a list has both."""
+    latitude, longitude = listed["latitude"].tolist(), listed["longitude"].tolist()
+    places = {station: (latitude[row], longitude[row]) for station, row in rows.items()}
+    return {station: place for station, place in places.items() if all(map(math.isfinite, place))}
 
 
 def _problem(latitude: float, longitude: float, box: BoundingBox) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from model_utils.errors import InputError
-from model_utils.ingest.readings.places import position_of
+from model_utils.ingest.readings.headers import position_of
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.source import Gathered, Source
 from model_utils.ingest.readings.text import Rows
