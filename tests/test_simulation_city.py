@@ -19,7 +19,7 @@ from model_utils.simulation.config import SimulateConfig
 from model_utils.simulation.land_use import CLASSES
 from model_utils.simulation.optics import BANDS
 from model_utils.simulation.random_fields import stream
-from model_utils.simulation.rendering import FULL_SCALE_REFLECTANCE, SceneRenderer, to_reflectance
+from model_utils.simulation.rendering import FULL_SCALE_REFLECTANCE, GAMMA, SceneRenderer
 from model_utils.simulation.surface import REFLECTANCE, render_surface
 
 
@@ -145,14 +145,15 @@ def test_eight_bits_stand_for_reflectance_to_the_power_of_gamma() -> None:
     ground = np.broadcast_to(np.linspace(0.02, 0.4, 50, dtype=np.float32)[:, None, None, None], (50, 34, 34, 1))
     renderer = SceneRenderer(ground, ("red",), stream(0, "clouds"))
     tiles, covered = renderer.render(np.zeros(50), 1.0, 1.0, 1e-9, stream(0, "scene"))
-    seen = to_reflectance(tiles).mean(axis=(1, 2, 3))
+    reflectance = FULL_SCALE_REFLECTANCE * (tiles / 255) ** GAMMA
+    seen = reflectance.mean(axis=(1, 2, 3))
     sky = 0.045 * 0.75 * 2 / 4
     expected = sky + np.exp(-0.045) * ground[:, 0, 0, 0]
     gain = (seen / expected).mean()
     assert covered.max() == 0
     assert abs(gain - 1) < 0.2  # 5 % a scene and 2 % a band
     np.testing.assert_allclose(seen / gain, expected, rtol=0.01)
-    noise = to_reflectance(tiles[-1]).std() / seen[-1]
+    noise = reflectance[-1].std() / seen[-1]
     assert noise == pytest.approx(0.01, abs=0.003)
     assert seen.max() < FULL_SCALE_REFLECTANCE
 

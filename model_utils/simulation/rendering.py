@@ -22,11 +22,6 @@ _BANK = 64
 _CODES = np.round(255 * ((np.arange(_LEVELS) + 0.5) / _LEVELS) ** (1 / GAMMA)).astype(np.uint8)
 
 
-def to_reflectance(values: NDArray[np.uint8]) -> Reflectance:
-    """The inverse of the 8-bit coding: FULL_SCALE_REFLECTANCE (DN / 255)^GAMMA."""
-    return (FULL_SCALE_REFLECTANCE * (values / 255) ** GAMMA).astype(np.float32)
-
-
 def sensor_gains(random: np.random.Generator, bands: int) -> Floats:
     """The scene's gain times each band's."""
     return np.asarray(1 + _SCENE_GAIN_SD * random.standard_normal() + _BAND_GAIN_SD * random.standard_normal(bands))
