@@ -213,10 +213,10 @@ def epa_days(rows: list[str]) -> str:
         "State Code,County Code,Site Num,Parameter Code,POC,Latitude,Longitude,Sample Duration,Pollutant Standard,"
         "Date Local,Units of Measure,Event Type,Observation Count,Observation Percent,Arithmetic Mean\n"
     )
-    unit = "Micrograms/cubic meter (LC)"
+    unit = "Micrograms/cubic meter (LC),None"
     cells = [row.split() for row in rows]
     return header + "".join(
-        f"1,1,1,88101,{poc},28.5,77.2,{duration.replace('_', ' ')},S,2020-01-0{day},{unit},None,{count},{percent},{mean}\n"
+        f"1,1,1,88101,{poc},28.5,77.2,{duration.replace('_', ' ')},S,2020-01-0{day},{unit},{count},{percent},{mean}\n"
         for day, poc, duration, count, percent, mean in cells
     )
 
@@ -234,7 +234,7 @@ def test_daily_means_of_few_hours_are_no_labels(tmp_path: Path) -> None:
         "7 1 1_HOUR 18 75 70",
     ]
     records = read(tmp_path, epa_days(days))
-    assert any(note.startswith("4 daily means rest on under 75 %") for note in records.notes)
+    assert any(note.startswith("3 daily means rest on under 75 %") for note in records.notes)
     located = pd.DataFrame({"station": ["01-001-0001"], "latitude": [28.5], "longitude": [77.2]})
     for drop in ((), DEFAULT_DROP):
         labels = daily_labels(flag_records(records, located), drop)
@@ -300,7 +300,7 @@ def test_a_text_that_is_no_table_is_left_out(tmp_path: Path) -> None:
 
 def test_two_monitors_of_one_district_stay_two_stations(tmp_path: Path) -> None:
     (tmp_path / "stations.csv").write_text("name,station_id,lat,lon\nPusa,s1,28.64,77.15\nAlipur,s2,28.8,77.1\n")
-    for number, name in enumerate(["Pusa, Delhi - IMD", "Pusa, Delhi - DPCC", "Alipur, Delhi - DPCC", "S2"]):
+    for number, name in enumerate(["Pusa, Delhi - IMD", "Pusa, Delhi - DPCC", "Alipur, Delhi - DPCC"]):
         (tmp_path / f"{number}.csv").write_text(CCR.replace("Station,Pusa", f'Station,"{name}"'))
     records = read_readings(tmp_path, DELHI)
     assert sorted(records.stations["station"]) == ["Alipur", "Pusa, Delhi - DPCC", "Pusa, Delhi - IMD"]

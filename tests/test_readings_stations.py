@@ -105,7 +105,7 @@ def test_the_file_precedes_the_readings_and_the_readings_the_citys_list(tmp_path
     away = "station {}: coordinates in {} are {} km from those in {}, which are used"
     assert notes == (
         away.format("A", "the readings", 0.13, "the stations file"),
-        away.format("anand vihar", "the list of Delhi", 5.46, "the stations file"),
+        away.format("anand vihar", "the list of Delhi", 5.45, "the stations file"),
     )
 
 
@@ -181,7 +181,7 @@ def test_no_station_with_coordinates_asks_for_the_flag():
     ("text", "message"),
     [
         ("", "empty"),
-        ("station,lat\nA,28\n", "no column longitude or lon or lng or long, found station, lat"),
+        ("station,lat\nA,28\n", "no column longitude or lon or lng or long or 经度, found station, lat"),
         ("lat,lon\n28,77\n", "no column station or name"),
         ("station,lat,lon,lat\nA,28,77,28\n", "column 'lat' is there 2 times"),
         ("station,lat,lon\n", "header and no rows"),

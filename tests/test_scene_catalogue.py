@@ -14,6 +14,7 @@ from model_utils.errors import InputError
 from model_utils.ingest.scenes.catalogue import Catalogue, find_scenes
 from model_utils.ingest.scenes.settings import SceneSettings
 
+REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 CITY = City("Delhi", BoundingBox(28.2, 76.8, 29.0, 77.7), "Asia/Kolkata", time(10, 30), ())
 NOTHING = "never read"
 
@@ -73,7 +74,10 @@ def test_walks_folders_in_time_order_and_ignores_what_is_no_scene(tmp_path: Path
 def test_bands_by_colour_description_number_and_explicit_name(tmp_path: Path) -> None:
     write_raster(tmp_path / "20190104.tif", 4, photometric="rgb")
     assert numbers(find(tmp_path, bands=("blue", "red"))) == [[3, 1]]
-    assert any("by the colours" in note for note in find(tmp_path).notes)
+    warning = "warning: red, green, blue of 1 of 1 scenes are taken from the colours the file states"
+    assert any(note.startswith(warning) and "--bands red=1,..." in note for note in find(tmp_path).notes)
+    assert any(note.startswith("warning: blue of 1") for note in find(tmp_path, bands=("3",)).notes)
+    assert not any("colours" in note for note in find(tmp_path, bands=("red=1", "green=2", "blue=3")).notes)
     assert find(tmp_path, bands=("3", "nir=4")).bands == ("blue", "nir")
     named = tmp_path / "named"
     write_raster(named / "20190104.tif", 4, names=("Blue", "B03", "RED", "B8A"), photometric="minisblack")
@@ -89,6 +93,37 @@ def test_bands_by_colour_description_number_and_explicit_name(tmp_path: Path) ->
     write_raster(bare / "20190104.tif", 2, photometric="minisblack")
     assert find(bare, bands=("2", "1")).bands == ("band_2", "band_1")
     assert "no band number 3" in refusal(bare, bands=("3",))
+
+
+@pytest.mark.parametrize("names", [("swir", "nir", "red edge"), ("", "swir", ""), ("red", "nir", "swir")])
+def test_colours_do_not_speak_against_descriptions(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """GDAL marks three bytes as red, green, blue whatever they are; what a person called them stands."""
+    path = write_raster(tmp_path / "20190104.tif", names=names)
+    with rasterio.open(path) as dataset:
+        assert [colour.name for colour in dataset.colorinterp] == ["red", "green", "blue"]
+    message = refusal(tmp_path)
+    assert "20190104.tif" in message
+    assert all(name in message for name in names)
+    assert "--bands" in message
+    assert numbers(find(tmp_path, bands=("red=3", "green=2", "blue=1"))) == [[3, 2, 1]]
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real data folder is absent")
+def test_real_files_with_and_without_colours(tmp_path: Path) -> None:
+    clip = next((REAL / "other_rasters").glob("1056417_*.tif"))
+    for files in ([clip], sorted((REAL / "duplicated_dates").glob("*.tif"))):
+        folder = tmp_path / files[0].stem
+        folder.mkdir()
+        for file in files:
+            (folder / file.name).symlink_to(file)
+        catalogue = find(folder)
+        assert numbers(catalogue) == [[1, 2, 3]] * len(files)
+        assert any(note.startswith("warning: red, green, blue") for note in catalogue.notes)
+    folder = tmp_path / "landsat"
+    folder.mkdir()
+    (folder / "1985.tif").symlink_to(REAL / "landsat_multidate" / "1985.tif")
+    assert "does not say which band is 'red'" in refusal(folder)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +184,33 @@ def test_sources_of_time_in_their_order(tmp_path: Path) -> None:
     assert any("time of processing" in note for note in find(tmp_path).notes)
     write_raster(path)
     assert "2019.tif: found no acquisition time" in refusal(tmp_path)
+
+
+def test_a_time_of_day_goes_before_a_date(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "img_20190104_231230.tif", tags={"ACQUISITION_DATE": "2019-01-04"})
+    timed = datetime(2019, 1, 4, 23, 12, 30, tzinfo=UTC)
+    assert stamp_of(tmp_path) == (timed, "name")
+    for near in ("2019-01-03", "2019-01-05"):  # the local date of that time, in some zone
+        write_raster(path, tags={"ACQUISITION_DATE": near})
+        assert stamp_of(tmp_path) == (timed, "name")
+    for far in ("2019-01-02", "2019-01-06"):
+        write_raster(path, tags={"ACQUISITION_DATE": far})
+        message = refusal(tmp_path)
+        assert "img_20190104_231230.tif" in message
+        assert f"{far} (tag ACQUISITION_DATE) and 2019-01-04 23:12:30+00:00 (name)" in message
+        assert stamp_of(tmp_path, time_pattern="%Y%m%d_%H%M%S") == (timed, "pattern")
+    tags = {"ACQUISITION_DATE": "2019-01-02", "ACQUISITION_TIME": "2019-01-02T05:00:01Z"}
+    write_raster(path, tags=tags)
+    assert stamp_of(tmp_path) == (datetime(2019, 1, 2, 5, 0, 1, tzinfo=UTC), "tag ACQUISITION_TIME")
+    sidecar = tmp_path / "img_20190104_231230_metadata.json"
+    sidecar.write_text('{"properties": {"datetime": "2019-01-03"}}')
+    assert stamp_of(tmp_path) == (datetime(2019, 1, 2, 5, 0, 1, tzinfo=UTC), "tag ACQUISITION_TIME")
+    sidecar.write_text('{"properties": {"datetime": "2019-01-30"}}')
+    assert "2019-01-30 (metadata) and 2019-01-02 05:00:01" in refusal(tmp_path)
+    sidecar.unlink()
+    write_raster(path, tags={"ACQUISITION_DATE": "2019-01-04"})
+    path.rename(tmp_path / "img_20190104_231230_20190130.tif")
+    assert "expected one time" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["{", "\xff", '{"properties": {"acquired": "soon"}}', "[" * 100_000, ""])

@@ -55,7 +55,7 @@ class PrepareConfig:
         whole_scenes: Spread the grid over all of every scene, not only over the city's bounding box.
         min_valid_fraction: Leave out a tile with a smaller share of valid pixels.
         max_cloud_fraction: Leave out a tile with a larger share under cloud, where a mask tells.
-        stations: A .csv file of station coordinates (station, latitude, longitude), where the readings have none.
+        stations: A .csv file of station coordinates (station, latitude, longitude); they precede the readings' own.
         readings: File or folder of station readings as the agency exported them; the format is detected.
         readings_format: The format, where it is not detected.
         timezone: Time zone of readings whose times name none, such as Asia/Kolkata.

@@ -16,7 +16,7 @@ from model_utils.ingest.readings.text import open_text
 from model_utils.sampling.pairs import great_circle_km
 from model_utils.sampling.splits import plain_letters
 
-NAME_COLUMNS = ("station", "监测点编码", "name", "site", "station_name", "site_name", "station_id", "site_id", "id")
+NAME_COLUMNS = ("station", "name", "site", "station_name", "site_name", "station_id", "site_id", "id", "监测点编码")
 LATITUDE_COLUMNS = ("latitude", "lat", "纬度")
 LONGITUDE_COLUMNS = ("longitude", "lon", "lng", "long", "经度")
 SHOWN_NAME_COLUMNS = ("station_name", "site_name", "name", "openaq_name", "监测点名称")

@@ -34,7 +34,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Choice:
-    """The band that answers an item of `--bands`: its name in the archive, and how it was found."""
+    """The band that answers an item of `--bands`: its name in the archive, and how it was found or named."""
 
     name: str
     delivered: DeliveredBand
@@ -65,7 +65,7 @@ def parse_bands(texts: Sequence[str]) -> tuple[Wanted, ...]:
 
 
 def choose_bands(delivery: Delivery, wanted: Sequence[Wanted]) -> tuple[Choice, ...]:
-    """Finds the bands by the product's order, else by their descriptions, else by their colours.
+    """Finds the bands by the product's order, else by their descriptions; by their colours where none is described.
 
     Raises:
         InputError: A band is not there or cannot be told; names the file and what it holds.
@@ -87,7 +87,9 @@ def _choice(delivery: Delivery, wanted: Wanted) -> Choice:
             f"{delivery.path}: band {found.number} holds numbers of a colour table, expected brightness "
             "(gdal_translate -expand rgb makes it)"
         )
-    return Choice(wanted.name or _own_name(found), found, by)
+    name = wanted.name or _own_name(found)
+    named_by_colour = not wanted.name and not found.name and not found.description and name == found.colour
+    return Choice(name, found, "colour" if named_by_colour else by)
 
 
 def _numbered(delivery: Delivery, number: int) -> tuple[DeliveredBand, str]:
@@ -98,10 +100,12 @@ def _numbered(delivery: Delivery, number: int) -> tuple[DeliveredBand, str]:
 
 
 def _named(delivery: Delivery, key: str) -> tuple[DeliveredBand, str]:
+    # writers of GeoTIFF mark the first of 3 or 4 bytes red by default: descriptions are what a person has stated
+    described = any(band.description for band in delivery.bands)
     ways = {
         "product": [band for band in delivery.bands if band.name == key],
         "description": [band for band in delivery.bands if plain_name(band.description) == key],
-        "colour": [band for band in delivery.bands if band.colour == key and key in _COLOURS],
+        "colour": [band for band in delivery.bands if band.colour == key in _COLOURS and not described],
     }
     for by, fits in ways.items():
         if len(fits) > 1:

@@ -189,7 +189,11 @@ def _band_notes(choices: Sequence[Sequence[Choice]]) -> list[str]:
     count = sum(any(choice.by == "colour" for choice in chosen) for chosen in choices)
     if not count:
         return []
-    return [f"{count} of {len(choices)} scenes: bands found by the colours that the file gives them, not by name"]
+    names = dict.fromkeys(choice.name for chosen in choices for choice in chosen if choice.by == "colour")
+    return [
+        f"warning: {', '.join(names)} of {count} of {len(choices)} scenes are taken from the colours the file states "
+        "(GeoTIFF writers set them by default); --bands red=1,... states the order"
+    ]
 
 
 def _product_notes(deliveries: Sequence[Delivery], files: Files) -> list[str]:
@@ -206,6 +210,11 @@ def _product_notes(deliveries: Sequence[Delivery], files: Files) -> list[str]:
     unmasked = sum(delivery.mask_file is None for delivery in deliveries)
     if unmasked and deliveries[0].product not in (geotiff.NAIP, geotiff.GEOTIFF):
         notes.append(f"{unmasked} of {total} scenes came without a quality mask")
+    if beside := [path for path in files.others if path.suffix.lower() == ".msk"]:
+        notes.append(
+            f"warning: {len(beside)} files such as {beside[0].name} are not read: a mask counts inside its scene only "
+            "(gdal_translate --config GDAL_TIFF_INTERNAL_MASK YES puts it there)"
+        )
     masks = {path for path in files.rasters if planet.is_mask(path)}
     if unused := masks - {delivery.mask_file for delivery in deliveries}:
         notes.append(

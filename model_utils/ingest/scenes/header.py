@@ -20,6 +20,15 @@ from model_utils.errors import InputError
 DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG"}
 """Named, so that a text file called .tif cannot make GDAL open whatever it points to."""
 
+SEALED = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no .msk, .ovr, .aux.xml or .tfw beside a raster is looked for
+    "GDAL_PAM_ENABLED": "NO",
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
+    "GDAL_HTTP_PROXY": "127.0.0.1:1",  # where nothing listens: what would be fetched is not
+    "GDAL_HTTPS_PROXY": "127.0.0.1:1",
+}
+"""GDAL's options while a raster is open: its bytes alone say what is read, and nothing is fetched."""
+
 _BLOCK_PIXELS = 2**22  # 2048 x 2048: small images are padded to a whole tile
 
 
@@ -61,7 +70,7 @@ def quiet_gdal() -> Iterator[None]:
     # what is raised in earnest leaves this block before they are asked
     sys.excepthook, sys.unraisablehook = (lambda *_: None), (lambda _: None)
     try:
-        with warnings.catch_warnings(), rasterio.Env(), Path(os.devnull).open("wb") as nowhere:
+        with warnings.catch_warnings(), rasterio.Env(**SEALED), Path(os.devnull).open("wb") as nowhere:
             warnings.simplefilter("ignore")
             os.dup2(nowhere.fileno(), 2)  # libgeotiff writes there, past all handlers
             yield
@@ -69,6 +78,19 @@ def quiet_gdal() -> Iterator[None]:
         os.dup2(stderr, 2)
         os.close(stderr)
         sys.excepthook, sys.unraisablehook = hooks
+
+
+@contextmanager
+def open_raster(path: Path) -> Iterator[Any]:
+    """Opens a raster as what its suffix says; to be used with GDAL's options `SEALED`.
+
+    Raises:
+        InputError: Its metadata send GDAL to another file for its overviews.
+    """
+    with rasterio.open(path, driver=DRIVERS[path.suffix.lower()]) as dataset:
+        if elsewhere := dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE"):
+            raise InputError(f"{path}: its metadata name {elsewhere[:100]!r} for its overviews, expected them inside")
+        yield dataset
 
 
 def read_header(path: Path) -> Header:
@@ -80,7 +102,7 @@ def read_header(path: Path) -> Header:
     if not path.is_file():  # a folder, a broken link, or a pipe that would never end
         raise InputError(f"{path}: not a file, expected a raster")
     try:
-        with quiet_gdal(), rasterio.open(path, driver=DRIVERS[path.suffix.lower()]) as dataset:
+        with quiet_gdal(), open_raster(path) as dataset:
             fault = _blocks_fault(dataset) or _whereabouts_fault(dataset)
             header = Header(
                 path=path,
@@ -96,6 +118,8 @@ def read_header(path: Path) -> Header:
                 },
                 grid=(dataset.crs, tuple(dataset.transform)[:6], dataset.width, dataset.height),
             )
+    except InputError:
+        raise
     except Exception as error:  # GDAL's complaints about damaged files come as a dozen types
         raise InputError(f"{path}: not readable as an image ({' '.join(str(error).split())[:200]})") from None
     if fault:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -16,6 +16,7 @@ from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.vrt import WarpedVRT
 
 from model_utils.ingest.scenes.grid import TileGrid
+from model_utils.ingest.scenes.header import open_raster
 from model_utils.ingest.scenes.rasters import blaming, bounds_in, check_raster, crs_of, scale_on
 
 _TOLERANCE = 0.01  # source pixels by which GDAL may simplify the reprojection: a grey level at most
@@ -99,10 +100,9 @@ def open_layer(file: Path, bands: Sequence[int], grid: TileGrid, *, mask_count: 
     Raises:
         InputError: It is no raster, has no place on the earth, or has not those bands.
     """
-    with blaming(file):
-        source = rasterio.open(file)
-    with source:
+    with ExitStack() as opened:
         with blaming(file):
+            source = opened.enter_context(open_raster(file))
             check_raster(file, source, bands, mask_count)
             validity, nodata, declared = None, None, True
             if mask_count is None:
@@ -111,9 +111,8 @@ def open_layer(file: Path, bands: Sequence[int], grid: TileGrid, *, mask_count: 
                 declared = validity is not None or nodata is not None or floating
                 nodata = nodata if nodata is not None else float("nan") if floating else 0.0
             bounds, scale = bounds_in(source, grid.crs), scale_on(source, grid)
-            view = rasterio.open(_document(file, source, bands, validity))
-        with view:
-            yield Layer(file, view, len(bands), nodata, declared, bounds, scale)
+            view = opened.enter_context(rasterio.open(_document(file, source, bands, validity), driver="VRT"))
+        yield Layer(file, view, len(bands), nodata, declared, bounds, scale)
 
 
 def _validity(source: rasterio.DatasetReader, bands: Sequence[int]) -> str | None:

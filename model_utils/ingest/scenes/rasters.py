@@ -16,6 +16,7 @@ from rasterio.warp import transform, transform_bounds
 from model_utils.cities import BoundingBox
 from model_utils.errors import InputError
 from model_utils.ingest.scenes.grid import TileGrid
+from model_utils.ingest.scenes.header import SEALED, open_raster
 from model_utils.ingest.scenes.scene import Scene
 
 _CACHE_BYTES = 128 * 2**20  # rasterio hands the number on as bytes, whatever GDAL's own unit
@@ -30,7 +31,7 @@ def blaming(file: Path) -> Iterator[None]:
     """
     try:
         # numbers of a damaged header overflow; what comes of that is found out by what is asked of the results
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), warnings.catch_warnings(), np.errstate(all="ignore"):
+        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, **SEALED), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)  # said by an error of ours
             yield
     except InputError:
@@ -47,7 +48,7 @@ def footprint(scene: Scene) -> tuple[BoundingBox, ...]:
         InputError: The first band's file is no raster, or has no place on the earth.
     """
     band = scene.bands[0]
-    with blaming(band.file), rasterio.open(band.file) as source:
+    with blaming(band.file), open_raster(band.file) as source:
         check_raster(band.file, source, [band.index], None)
         west, south, east, north = bounds_in(source, "EPSG:4326")
     west, south, east, north = max(west, -180.0), max(south, -90.0), min(east, 180.0), min(north, 90.0)

@@ -1,9 +1,9 @@
-"""When a scene was taken: a pattern, the metadata, the tags, the name, in this order."""
+"""When a scene was taken: a pattern, the metadata, the tags, the name, in this order; a time of day before a date."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -66,6 +66,10 @@ class Stamp:
     def date_only(self) -> bool:
         """True where the time of day is not known."""
         return not isinstance(self.value, datetime)
+
+    def day(self) -> date:
+        """The date, in UTC where the time of day is known."""
+        return self.value.date() if isinstance(self.value, datetime) else self.value
 
     def in_utc(self, city: City) -> datetime:
         """The time; a date is that local date at the satellite's overpass."""
@@ -150,7 +154,7 @@ class TimePattern:
 def acquisition(
     path: Path, pattern: TimePattern | None, metadata: Stamp | None, tags: Mapping[str, str], name: Stamp | None
 ) -> Stamp:
-    """The best time that is known of a scene.
+    """The first time of day that metadata, tags and name give, in this order; else the first date.
 
     Args:
         path: The scene's file or folder, whose name is searched.
@@ -160,29 +164,39 @@ def acquisition(
         name: The time in a name whose pattern is the provider's own.
 
     Raises:
-        InputError: No time, or two different ones in the name.
+        InputError: No time, two different ones in the name, or a date more than a day off the time.
     """
     if pattern:
         return pattern.find(path.stem, path)
-    if metadata:
-        return metadata
-    for tag in ACQUISITION_TAGS:
-        if tag in tags and (stamp := parsed_time(tags[tag], f"tag {tag}")):
-            return stamp
-    if name:
-        return name
-    stamps = name_times(path.stem)
-    if len(stamps) > 1:
-        found = " and ".join(stamp.value.isoformat() for stamp in stamps)
-        raise InputError(f"{path}: found {found} in the name, expected one time: --time-pattern says which it is")
+    tagged = (parsed_time(tags[tag], f"tag {tag}") for tag in ACQUISITION_TAGS if tag in tags)
+    stamps = [stamp for stamp in (metadata, *tagged) if stamp]
+    if all(stamp.date_only for stamp in stamps):
+        named = [name] if name else name_times(path.stem)
+        if len(named) > 1 and not (stamps and all(stamp.date_only for stamp in named)):
+            found = " and ".join(stamp.value.isoformat() for stamp in named)
+            raise InputError(f"{path}: found {found} in the name, expected one time: --time-pattern says which it is")
+        stamps += named
+    timed = next((stamp for stamp in stamps if not stamp.date_only), None)
+    if timed:
+        _refuse_other_days(path, stamps[: stamps.index(timed)], timed)
     if stamps:
-        return stamps[0]
+        return timed or stamps[0]
     if stamp := parsed_time(tags.get(WRITING_TAG, ""), f"tag {WRITING_TAG}"):
         return stamp
     raise InputError(
         f"{path}: found no acquisition time in metadata, tags or name, expected one such as 20190104_051230 in the "
         "name, or --time-pattern for a name that is written otherwise"
     )
+
+
+def _refuse_other_days(path: Path, dates: Sequence[Stamp], timed: Stamp) -> None:
+    """A date is often local and a time in UTC: they may differ by a day, not by more."""
+    for stamp in dates:
+        if abs((timed.day() - stamp.day()).days) > 1:
+            raise InputError(
+                f"{path}: found {stamp.value} ({stamp.source}) and {timed.value} ({timed.source}), expected the same "
+                "day: --time-pattern takes the one in the name"
+            )
 
 
 def _aware(time: datetime, source: str) -> Stamp | None:
