@@ -200,7 +200,7 @@ def test_hyphen_and_underscore_are_the_same(verb: str) -> None:
     config_class = load(VERBS[verb].config)
     plain = {"int": "8", "float": "0.5", "float | None": "0.5", "int | None": "8", "bool": "true"}
     names = [item.name for item in fields(config_class) if "_" in item.name and item.type in plain]
-    required = [*REQUIRED[verb], *(["--readings", "readings"] if verb == "prepare" else [])]  # some flags are about them
+    required = [*REQUIRED[verb], *(["--readings", "readings"] if verb == "prepare" else [])]
     for name in names:
         value = plain[next(str(item.type) for item in fields(config_class) if item.name == name)]
         spelled = [f"--{name}", f"--{name.replace('_', '-')}"]

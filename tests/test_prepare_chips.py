@@ -671,7 +671,7 @@ def test_real_planetscope_chips_arrive(tmp_path: Path, capsys: pytest.CaptureFix
     )
     archive = open_archive(tmp_path / "data" / "California")
     chips = np.load(source / "chips.npy", mmap_mode="r", allow_pickle=False)
-    table = pd.read_csv(source / "chips.csv", float_precision="round_trip")
+    table = pd.read_csv(source / "chips.csv", converters={"longitude": float})  # exact, as pandas 2 is not
     assert len(archive) == 32_000
     assert (tmp_path / "data" / "California" / "images.npy").read_bytes()[-chips.nbytes :] == chips.tobytes()
     samples = archive.samples

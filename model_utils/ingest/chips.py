@@ -22,6 +22,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from model_utils.archive.npy import read_npy_header
 from model_utils.errors import InputError
+from model_utils.ingest.scenes.header import SEALED, open_raster
 
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, RuntimeError)
 _PNG_BANDS = {"L": 1, "RGB": 3, "RGBA": 4}
@@ -218,6 +219,6 @@ def _read_png(path: Path) -> tuple[NDArray[np.uint8], bool]:
 def _read_tiff(path: Path) -> tuple[NDArray[np.uint8], bool]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)  # the table says where the tile lies
-        with rasterio.open(path, driver="GTiff") as dataset:
+        with rasterio.Env(**SEALED), open_raster(path) as dataset:
             tile = np.ascontiguousarray(np.moveaxis(dataset.read(), 0, -1))
             return tile, ColorInterp.alpha in dataset.colorinterp

@@ -14,6 +14,7 @@ from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 
 from model_utils.errors import InputError
+from model_utils.ingest.scenes.header import SEALED
 from model_utils.simulation.optics import Reflectance
 from model_utils.simulation.real_surface import band_indexes, reflectance_table
 from model_utils.simulation.region import Bounds, Region
@@ -52,7 +53,7 @@ def surface_bounds(path: Path, bands: Sequence[str]) -> tuple[object, Bounds]:
         InputError: The scene cannot be read, has no georeference, is not uint8 or lacks a band.
     """
     try:
-        with rasterio.open(path) as scene:
+        with rasterio.Env(**SEALED), rasterio.open(path) as scene:
             band_indexes(path, scene, bands)
             return scene.crs, tuple(scene.bounds)
     except RasterioError as error:
@@ -74,7 +75,7 @@ def warp_ground(path: Path, region: Region, bands: Sequence[str], file: Path) ->
     height, width = region.height + 2 * MARGIN, region.width + 2 * MARGIN
     codes = np.lib.format.open_memmap(file, "w+", np.uint8, (height, width, len(bands)))
     try:
-        with rasterio.open(path) as scene:
+        with rasterio.Env(**SEALED), rasterio.open(path) as scene:
             indexes = band_indexes(path, scene, bands)
             with WarpedVRT(
                 scene,

@@ -14,6 +14,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform
 
 from model_utils.errors import InputError
+from model_utils.ingest.scenes.header import SEALED
 from model_utils.simulation.optics import Reflectance
 from model_utils.simulation.rendering import GAMMA
 
@@ -51,7 +52,7 @@ def read_surface(
         InputError: The scene cannot be read, has no georeference, is not uint8 or lacks a band.
     """
     try:
-        with rasterio.open(path) as scene:
+        with rasterio.Env(**SEALED), rasterio.open(path) as scene:
             indexes = band_indexes(path, scene, bands)
             windows = [
                 _window(scene, indexes, latitude, longitude, size, gsd)
