@@ -484,7 +484,7 @@ def test_weather_of_the_city_precedes_that_of_the_readings(town: Path) -> None:
                     assert len(hours) == 24
                 else:
                     clock = datetime.fromisoformat(local)
-                    hours = [at for at, hour in enumerate(HOURLY) if abs(hour - clock) <= window * HOUR]
+                    hours = [at for at, hour in enumerate(HOURLY) if abs(hour + HOUR / 2 - clock) <= window * HOUR]
                     assert len(hours) == 3
                 row = rows.loc[(station, local)]
                 assert row["temperature_c"] == pytest.approx(np.mean(kelvin[hours]) - 273.15, abs=1e-4)
@@ -507,6 +507,23 @@ def test_weather_of_some_stations_precedes_that_of_the_readings(town: Path) -> N
     assert {name: values.tolist() for name, values in found.iterrows()} == expected
     pressure = rows["pressure_hpa"].unstack().loc["Thamel", list(PASSES)]
     np.testing.assert_allclose(pressure, [700 * 101_325 / 76_000, 700 * 101_325 / 76_000, 880], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("day", "said"),
+    [
+        ("2019-01-03", "weather: temperature_c at 3 of 9 station tiles"),
+        ("2018-01-03", "warning: weather: temperature_c at 0 of 9 station tiles"),
+    ],
+)
+def test_how_many_tiles_have_weather_is_said(
+    town: Path, capsys: pytest.CaptureFixture[str], day: str, said: str
+) -> None:
+    places = [{"station": name, "latitude": at[0], "longitude": at[1]} for name, at in STATIONS.items()]
+    pd.DataFrame(places).to_csv(town / "stations.csv", index=False)
+    (town / "Town.csv").write_text(f"date,temperature_c\n{day},5\n")
+    prepared(town, town / "scenes", stations=town / "stations.csv", meteorology=town / "Town.csv")
+    assert f"  {said}" in capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize("window", [None, WINDOW])

@@ -112,11 +112,41 @@ def test_weather_is_averaged_and_wind_as_a_vector():
     assert np.isnan(daily_labels(flagged(opposed))["wind_direction_deg"]).all()
 
 
+def test_rain_is_the_sum_scaled_for_the_hours_that_are_missing():
+    rain = np.arange(24) / 10.0
+    rain[[3, 17]] = np.nan
+    table = flagged(a_day(np.arange(24) + 20.0, precipitation_mm=rain))
+    (label,) = daily_labels(table).to_dict("records")
+    assert label["precipitation_mm"] == pytest.approx(np.nansum(rain) * 24 / 22)
+    begin = table["time_utc"].iloc[0]
+    overpasses = pd.DataFrame({"station": "a", "time_utc": [begin + 10.5 * HOUR, begin + 2.5 * HOUR, begin - 9 * HOUR]})
+    labels = overpass_labels(table, overpasses, 1.5)
+    np.testing.assert_allclose(labels["precipitation_mm"], [0.9 + 1.0 + 1.1, (0.1 + 0.2) * 3 / 2, np.nan])
+    complete = a_day(np.arange(24) + 20.0, precipitation_mm=0.5)
+    (label,) = daily_labels(flagged(complete)).to_dict("records")
+    assert label["precipitation_mm"] == 12
+
+
+@pytest.mark.parametrize(("hours", "known"), [(24, True), (18, True), (17, False), (1, False)])
+def test_the_weather_of_a_day_needs_18_hours_and_that_of_a_window_one(hours, known):
+    temperature = np.where(np.arange(24) < hours, 7.0, np.nan)
+    day = a_day(np.arange(24) + 20.0, temperature_c=temperature, precipitation_mm=temperature)
+    table = flagged(pd.concat([day, day.iloc[:1]], ignore_index=True))  # an hour given twice is one hour
+    (label,) = daily_labels(table, min_hours=1).to_dict("records")
+    assert [label["temperature_c"], label["precipitation_mm"]] == pytest.approx(
+        [7, 168] if known else 2 * [np.nan], nan_ok=True
+    )
+    overpass = pd.DataFrame({"station": ["a"], "time_utc": [day["time_utc"].iloc[hours - 1] + HOUR]})
+    (label,) = overpass_labels(table, overpass, 1).to_dict("records")
+    assert [label["temperature_c"], label["precipitation_mm"]] == [7, 14]
+
+
 def test_daily_readings_are_the_labels():
     days = pd.date_range("2019-01-01", periods=5)
     none = pd.Series(pd.NaT, index=range(5), dtype="datetime64[us, UTC]")
     table = pd.DataFrame({"station": "a", "time_utc": none, "local_date": days, "pm25": [50, np.nan, 999, -2, 70.5]})
     table["wind_direction_deg"] = [0, 90, 180, 270, 359.5]
+    table["precipitation_mm"] = [0.0, 2.5, np.nan, 4.0, 1.0]
     stations = pd.DataFrame({"station": ["a"], "station_name": ["a"], "latitude": [28.6], "longitude": [77.2]})
     given = StationRecords(table, stations, "day", "test", {}, (), ())
     labels = daily_labels(flag_records(given, stations))
@@ -125,6 +155,7 @@ def test_daily_readings_are_the_labels():
     assert labels["quality"].tolist() == ["", "missing", "saturated", "low", ""]
     assert labels["hours"].isna().all()
     np.testing.assert_allclose(labels["wind_direction_deg"], table["wind_direction_deg"], atol=1e-9)
+    np.testing.assert_array_equal(labels["precipitation_mm"], table["precipitation_mm"])
     assert flag_counts(labels) == dict.fromkeys(FLAGS, 0) | {"missing": 1, "saturated": 1, "low": 1}
     with pytest.raises(InputError, match="--window-hours: found daily readings"):
         overpass_labels(flag_records(given, stations), table[["station", "time_utc"]], 1)
@@ -202,7 +233,9 @@ def test_daily_means_of_beijing_equal_pandas():
     expected = days["good"].mean().where(days["good"].count() >= 18)
     np.testing.assert_allclose(labels["pm25"], expected, rtol=1e-12)
     np.testing.assert_allclose(labels["pm25_unfiltered"], days["PM2.5"].mean(), rtol=1e-12)
-    np.testing.assert_allclose(labels["temperature_c"], days["TEMP"].mean(), rtol=1e-9, atol=1e-12)
+    temperature = days["TEMP"].mean().where(days["TEMP"].count() >= 18)
+    assert 0 < temperature.isna().sum() < 30
+    np.testing.assert_allclose(labels["temperature_c"], temperature, rtol=1e-9, atol=1e-12)
     assert labels["hours"].sum() == good.count()
     assert list(zip(labels["station"], labels["local_date"], strict=True)) == expected.index.tolist()
 

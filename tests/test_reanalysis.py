@@ -12,10 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model_utils.errors import InputError
+from model_utils.ingest.weather.matching import WeatherIndex
 from model_utils.ingest.weather.reanalysis import read_reanalysis, relative_humidity_pct
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 ZONE = "Asia/Kolkata"
+RAIN_AROUND = ["2020-01-02T22:20", "2020-01-02T23:10", "2020-01-02T23:50", "2020-01-03T00:40"]
 LATITUDES, LONGITUDES = np.arange(30.0, 27.9, -0.25), np.arange(76.0, 78.1, 0.25)
 
 
@@ -52,19 +54,41 @@ def test_every_variable_at_the_nearest_point(tmp_path: Path, time: str) -> None:
     assert float(point["latitude"]) == 28.5
     assert (table["latitude"] == 28.5).all()
     assert (table["longitude"] == 77.25).all()
-    assert table["time_utc"].dt.tz_localize(None).tolist() == list(pd.DatetimeIndex(data[time].to_numpy()))
+    stamps = pd.DatetimeIndex(data[time].to_numpy())
+    hour = pd.Timedelta(hours=1)
+    assert table["time_utc"].dt.tz_localize(None).tolist() == [stamps[0] - hour, *stamps]
+    assert table.attrs["instantaneous"] is True
     local = table["time_utc"] + pd.Timedelta(hours=5, minutes=30)
     assert table["local_date"].tolist() == local.dt.tz_localize(None).dt.normalize().tolist()
     close = {"rtol": 1e-6, "atol": 1e-4}
+    np.testing.assert_allclose(table["precipitation_mm"][:-1], point["tp"] * 1000, **close)  # the hour before the stamp
+    assert np.isnan(table["precipitation_mm"].iloc[-1])
+    assert np.isnan(table["temperature_c"].iloc[0])
+    table = table.iloc[1:]
     np.testing.assert_allclose(table["temperature_c"], point["t2m"] - 273.15, **close)
     np.testing.assert_allclose(table["dew_point_c"], point["d2m"] - 273.15, **close)
     np.testing.assert_allclose(table["pressure_hpa"], point["sp"] / 100, **close)
-    np.testing.assert_allclose(table["precipitation_mm"], point["tp"] * 1000, **close)
     np.testing.assert_allclose(table["boundary_layer_height_m"], point["blh"], **close)
     toward = np.radians(table["wind_direction_deg"] + 180)
     np.testing.assert_allclose(table["wind_speed_ms"] * np.sin(toward), point["u10"], **close)
     np.testing.assert_allclose(table["wind_speed_ms"] * np.cos(toward), point["v10"], **close)
     assert table["relative_humidity_pct"].between(20, 100).all()
+
+
+def test_rain_stamped_at_midnight_fell_on_the_day_before(tmp_path: Path) -> None:
+    data = era5(80)[["t2m", "tp"]]
+    data["tp"][:] = 0
+    data["tp"][48] = 0.003  # 2020-01-03T00:00 UTC
+    table = read_reanalysis(saved(data, tmp_path / "a.nc"), [28.5], [77.25], "UTC")
+    rows = pd.DataFrame({"latitude": 28.5, "longitude": 77.25, "time_utc": pd.to_datetime(RAIN_AROUND, utc=True)})
+    rows["local_date"] = rows["time_utc"].dt.tz_localize(None).dt.normalize()
+    days = WeatherIndex(table, None, instantaneous=True).at(rows)
+    np.testing.assert_allclose(days["precipitation_mm"], [3, 3, 3, 0], atol=1e-6)
+    assert days["temperature_c"].notna().all()
+    around = WeatherIndex(table, 0.5, instantaneous=True).at(rows)
+    np.testing.assert_allclose(around["precipitation_mm"], [0, 3, 3, 0], atol=1e-6)  # it fell from 23:00 to 24:00
+    point = data["t2m"].sel(latitude=28.5, longitude=77.25).to_numpy() - 273.15
+    np.testing.assert_allclose(around["temperature_c"], point[[46, 47, 48, 49]], atol=1e-4)
 
 
 def test_humidity_against_tabulated_vapour_pressure() -> None:
@@ -83,7 +107,7 @@ def test_either_convention_of_longitude(tmp_path: Path, shift: int) -> None:
     path = saved(era5(3, longitudes=west + shift), tmp_path / "a.nc")
     tables = [read_reanalysis(path, [29.0], [longitude], ZONE) for longitude in (-118.01, 241.99)]
     for table in tables:
-        assert table["longitude"].tolist() == [-118.0] * 3
+        assert table["longitude"].tolist() == [-118.0] * 4  # three stamps, and the hour before
     pd.testing.assert_frame_equal(*tables)
 
 
@@ -122,7 +146,7 @@ def test_files_of_periods_and_of_variables_join(tmp_path: Path) -> None:
     parts = read_reanalysis(folder, [28.5, 29.5], [77.25, 76.0], ZONE)
     whole = read_reanalysis(saved(data, tmp_path / "a.nc"), [28.5, 29.5], [77.25, 76.0], ZONE)
     pd.testing.assert_frame_equal(parts, whole)
-    assert len(whole) == 60
+    assert len(whole) == 62  # the rain of the first stamp fell in the hour before it
 
 
 def test_names_of_converters_from_grib(tmp_path: Path) -> None:

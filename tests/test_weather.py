@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from model_utils.cities import load_city
 from model_utils.errors import InputError
-from model_utils.ingest.weather.matching import weather_for
+from model_utils.ingest.weather.matching import WeatherIndex
 from model_utils.ingest.weather.plausibility import check_weather
 from model_utils.ingest.weather.sources import read_weather
 from model_utils.ingest.weather.tables import read_weather_table
@@ -421,20 +421,20 @@ def hourly(seed: int, places: pd.DataFrame) -> pd.DataFrame:
     table["temperature_c"] = rng.normal(10, 5, len(table))
     table.loc[rng.random(len(table)) < 0.25, "temperature_c"] = np.nan
     table["wind_direction_deg"] = rng.choice([350.0, 10.0], len(table))
-    table["precipitation_mm"] = 0.5
+    table["precipitation_mm"] = rng.exponential(0.5, len(table))
     return table.sample(frac=1, random_state=seed)
 
 
-@pytest.mark.parametrize("window", [None, 1.5])
+@pytest.mark.parametrize(("window", "instantaneous"), [(None, False), (None, True), (1.5, False), (1.5, True)])
 @pytest.mark.parametrize("kind", ["city", "station", "grid"])
-def test_matching_equals_a_loop_over_the_rows(kind: str, window: float | None) -> None:
+def test_matching_equals_a_loop_over_the_rows(kind: str, window: float | None, instantaneous: bool) -> None:
     places = {
         "city": pd.DataFrame(index=[0]),
         "station": pd.DataFrame({"station": ["A", "B_B", "C"]}),
         "grid": pd.DataFrame({"latitude": [28.0, 28.5, 29.0] * 2, "longitude": [77.25] * 3 + [77.75] * 3}),
     }[kind]
     source, rows = hourly(1, places), tiles(60, 2)
-    result = weather_for(rows, source, window)
+    result = WeatherIndex(source, window, instantaneous).at(rows)
     assert result.index.equals(rows.index)
     for index, row in rows.iterrows():
         here = source
@@ -445,10 +445,13 @@ def test_matching_equals_a_loop_over_the_rows(kind: str, window: float | None) -
             east = (source["longitude"] - row["longitude"]) * np.cos(np.radians(row["latitude"]))
             here = source[north**2 + east**2 < (north**2 + east**2).min() + 1e-12]
         if window is None:
-            part = here[here["local_date"] == row["local_date"]]
+            part = wet = here[here["local_date"] == row["local_date"]]
             enough = 18
         else:
-            part = here[(here["time_utc"] - row["time_utc"]).abs() <= pd.Timedelta(hours=window)]
+            half_hour, reach = pd.Timedelta(minutes=30), pd.Timedelta(hours=window)
+            wet = part = here[(here["time_utc"] + half_hour - row["time_utc"]).abs() <= reach]
+            if instantaneous:
+                part = here[(here["time_utc"] - row["time_utc"]).abs() <= reach]
             enough = 1
         values = part["temperature_c"].dropna()
         expected = values.mean() if len(values) >= enough else np.nan
@@ -458,7 +461,8 @@ def test_matching_equals_a_loop_over_the_rows(kind: str, window: float | None) -
             np.testing.assert_allclose(
                 np.exp(1j * np.radians(result.loc[index, "wind_direction_deg"])), angle / abs(angle), atol=1e-9
             )
-            np.testing.assert_allclose(result.loc[index, "precipitation_mm"], 0.5 * (24 if window is None else 3))
+        total = wet["precipitation_mm"].mean() * (24 if window is None else 3) if len(wet) >= enough else np.nan
+        np.testing.assert_allclose(result.loc[index, "precipitation_mm"], total)
 
 
 def test_daily_weather_belongs_to_its_local_date() -> None:
@@ -467,7 +471,28 @@ def test_daily_weather_belongs_to_its_local_date() -> None:
     source = pd.DataFrame({"local_date": days, "time_utc": pd.NaT, "temperature_c": np.arange(5.0)})
     expected = (rows["local_date"] - days[0]).dt.days.where(rows["local_date"] <= days[-1]).astype(float)
     for window in (None, 2.0):
-        np.testing.assert_array_equal(weather_for(rows, source, window)["temperature_c"], expected)
+        np.testing.assert_array_equal(WeatherIndex(source, window).at(rows)["temperature_c"], expected)
+
+
+def test_an_index_is_asked_in_any_blocks_and_keeps_its_source_as_it_was() -> None:
+    places = pd.DataFrame({"latitude": [28.0, 28.5, 29.0] * 2, "longitude": [77.25] * 3 + [77.75] * 3})
+    source, rows = hourly(4, places), tiles(50, 5)
+    for window in (None, 2.0):
+        before = source.copy()
+        index = WeatherIndex(source, window)
+        blocks = [index.at(rows.iloc[start : start + 7]) for start in range(0, len(rows), 7)]
+        pd.testing.assert_frame_equal(pd.concat(blocks), index.at(rows))
+        pd.testing.assert_frame_equal(source, before)
+
+
+def test_observations_hours_apart_are_taken_at_their_own_time() -> None:
+    times = pd.date_range("2020-01-02", periods=16, freq="3h", tz="UTC").as_unit("us")
+    source = pd.DataFrame({"time_utc": times, "temperature_c": np.arange(16.0)})
+    source["local_date"] = times.tz_localize(None).normalize()
+    row = pd.DataFrame({"site_id": ["A"], "time_utc": times[2:3] - pd.Timedelta(minutes=50)})
+    row["local_date"] = times[:1].tz_localize(None)
+    assert WeatherIndex(source, 1.0).at(row)["temperature_c"].tolist() == [2]
+    assert WeatherIndex(source).at(row)["temperature_c"].tolist() == [3.5]
 
 
 def test_the_local_day_is_the_citys_whatever_the_tables_clock(tmp_path):

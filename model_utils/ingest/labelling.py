@@ -17,7 +17,7 @@ from model_utils.ingest.readings.labels import daily_labels, overpass_labels
 from model_utils.ingest.readings.reading import read_readings
 from model_utils.ingest.readings.stations import locate_stations, read_stations
 from model_utils.ingest.weather.findings import ALL_STATIONS
-from model_utils.ingest.weather.matching import weather_for
+from model_utils.ingest.weather.matching import WeatherIndex
 from model_utils.ingest.weather.plausibility import check_weather
 from model_utils.ingest.weather.sources import read_weather
 
@@ -80,7 +80,7 @@ class Labels:
     Attributes:
         stations: station, station_name, latitude, longitude of the places that get station tiles.
         readings: Their readings, or None.
-        weather: Weather from elsewhere, as `weather_for` takes it, or None; it precedes that of the readings.
+        weather: Weather from elsewhere, or None; it precedes that of the readings.
         drop: Readings with one of these flags enter no label.
         min_hours: Hours that a daily mean needs.
         window_hours: Half the window around an overpass, or None for daily means.
@@ -90,7 +90,7 @@ class Labels:
 
     stations: pd.DataFrame
     readings: StationReadings | None
-    weather: pd.DataFrame | None
+    weather: WeatherIndex | None
     drop: tuple[str, ...]
     min_hours: int
     window_hours: float | None
@@ -130,7 +130,7 @@ class Labels:
             for name in [name for name in known.columns if name.startswith("flag_")]:
                 out[name] = out[name].eq(True)
         if self.weather is not None:
-            found = weather_for(rows.reset_index(drop=True), self.weather, self.window_hours)
+            found = self.weather.at(rows.reset_index(drop=True))
             for name in map(str, found.columns):
                 before = out.get(name, np.nan)
                 out[name] = found[name].where(found[name].notna(), before)
@@ -171,7 +171,8 @@ def read_labels(config: PrepareConfig, city: City) -> Labels:
         stations = pd.DataFrame(places, columns=list(_LOCATED))
     weather = None
     if config.meteorology is not None:
-        weather, weather_files, lines = read_weather(config.meteorology, city, config.timezone)
+        table, weather_files, lines = read_weather(config.meteorology, city, config.timezone)
+        weather = WeatherIndex(table, config.window_hours, table.attrs.get("instantaneous", False))
         files += weather_files
         report += lines
     return Labels(stations, readings, weather, drop, config.min_hours, config.window_hours, tuple(files), tuple(report))

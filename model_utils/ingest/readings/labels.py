@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model_utils.errors import InputError
 from model_utils.ingest.readings.flags import DEFAULT_DROP, FLAGS
+from model_utils.ingest.weather.matching import DAY_SHARE
 
 MIN_HOURS = 18
 """Three quarters of a day, as US EPA asks of a daily mean (40 CFR 50 appendix N); days of 23 or 25 hours keep it."""
@@ -33,7 +34,8 @@ def daily_labels(
         mean), `pm25_unfiltered` (of all numbers, whatever their flags), `hours` (kept; NaN for daily readings, of
         which the agency does not say it), `quality` (names of the flags that any of the day's readings has, the left
         out ones included, joined by '|'), `flag_<name>` for each of `FLAGS`, and the weather: means over the day,
-        the wind's direction weighted by its speed.
+        the wind's direction weighted by its speed, precipitation the sum, scaled up where hours are missing. Of
+        hourly readings NaN where less than `DAY_SHARE` of a quantity's hours are known.
 
     Raises:
         InputError: `drop` names an unknown flag.
@@ -41,7 +43,8 @@ def daily_labels(
     days = flagged.groupby(["station", "local_date"], sort=True)
     group = days.ngroup().to_numpy().astype(np.int64)
     keys = days.size().reset_index()[["station", "local_date"]]
-    return _averaged(flagged, group, keys, drop, min_hours)
+    hours = 24.0 if flagged["time_utc"].notna().any() else 1.0
+    return _averaged(flagged, group, keys, drop, min_hours, hours, DAY_SHARE * hours)
 
 
 def overpass_labels(
@@ -60,7 +63,7 @@ def overpass_labels(
 
     Returns:
         N rows in the order and with the index of `overpasses`: its `station` and `time_utc`, then the columns of
-        `daily_labels` from `pm25` on.
+        `daily_labels` from `pm25` on; weather where at least one hour is known.
 
     Raises:
         InputError: The readings are daily, the window is not positive, or `drop` names an unknown flag.
@@ -83,13 +86,23 @@ def overpass_labels(
     counts = end - begin
     group = np.repeat(np.arange(len(overpasses)), counts)
     rows = np.arange(len(group)) - np.repeat(np.cumsum(counts) - counts - begin, counts)
-    return _averaged(flagged.iloc[rows], group, overpasses[["station", "time_utc"]], drop, min_hours=1)
+    keys = overpasses[["station", "time_utc"]]
+    return _averaged(flagged.iloc[rows], group, keys, drop, 1, 2 * window_hours, min_weather=1)
 
 
 def _averaged(
-    table: pd.DataFrame, group: NDArray[np.int64], keys: pd.DataFrame, drop: tuple[str, ...], min_hours: int
+    table: pd.DataFrame,
+    group: NDArray[np.int64],
+    keys: pd.DataFrame,
+    drop: tuple[str, ...],
+    min_hours: int,
+    whole: float,
+    min_weather: float,
 ) -> pd.DataFrame:
-    """One row for each row of `keys`, from the rows of `table` whose group is its position."""
+    """One row for each row of `keys`, from the rows of `table` whose group is its position.
+
+    A sum is that of `whole` values, and weather needs `min_weather` of different times.
+    """
     for name in drop:
         if name not in FLAGS:
             raise InputError(f"flag {name!r} is not known, expected some of {', '.join(FLAGS)}")
@@ -107,10 +120,9 @@ def _averaged(
         "pm25_unfiltered": _means(np.where(number, pm25, np.nan), group, count),
     }
     any_of = {name: np.bincount(group, weights=flag, minlength=count) > 0 for name, flag in flags.items()}
+    hour = table["time_utc"].to_numpy("datetime64[us]").astype("datetime64[h]")
     if table["time_utc"].notna().any() or not len(table):
-        hour = table["time_utc"].to_numpy("datetime64[us]").astype("datetime64[h]")
-        again = pd.DataFrame({"group": group, "hour": hour})[kept].duplicated().to_numpy()
-        hours = np.bincount(group[kept][~again], minlength=count)
+        hours = _different(hour, kept, group, count)
         any_of["too_few_hours"] = hours < min_hours
         labels["pm25"] = np.where(any_of["too_few_hours"], np.nan, labels["pm25"])
         labels["hours"] = hours.astype(np.float64)
@@ -126,7 +138,19 @@ def _averaged(
             labels[column] = _mean_direction(weather[column], speed, group, count)
         else:
             labels[column] = _means(weather[column].to_numpy(np.float64), group, count)
+        if column.startswith("precipitation"):
+            labels[column] = labels[column] * whole
+        known = _different(hour, weather[column].notna().to_numpy(), group, count)
+        labels[column] = np.where(known >= min_weather, labels[column], np.nan)
     return pd.concat([keys, pd.DataFrame(labels, index=keys.index)], axis=1)
+
+
+def _different(
+    hour: NDArray[np.datetime64], counted: NDArray[np.bool_], group: NDArray[np.int64], count: int
+) -> NDArray[np.int64]:
+    """How many different hours of each group are counted."""
+    again = pd.DataFrame({"group": group, "hour": hour})[counted].duplicated().to_numpy()
+    return np.bincount(group[counted][~again], minlength=count)
 
 
 def _means(values: NDArray[np.float64], group: NDArray[np.int64], count: int) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from model_utils.ingest.readings.flags import FLAGS
 from model_utils.ingest.scenes.assembly import Part
 from model_utils.ingest.scenes.duplicates import pixel_digest, repeated_tiles
 from model_utils.ingest.scenes.scene import Scene
+from model_utils.ingest.weather.matching import WEATHER_COLUMNS
 
 _REASONS = {
     "outside": "outside of the scene",
@@ -44,6 +45,7 @@ class Tally:
         self._sites: dict[str, set[str]] = {"station": set(), "grid": set()}
         self._numbers: Counter[str] = Counter()
         self._flags: Counter[str] = Counter()
+        self._weather = ""
 
     def takes(self, part: Part) -> bool:
         """Notes a part; False where its tiles stay out: the scene is broken, or a copy of an earlier one."""
@@ -68,6 +70,11 @@ class Tally:
         if "pm25" in rows:
             self._numbers["labelled"] += int(rows["pm25"].notna().sum())
             self._flags.update({name: int(rows[f"flag_{name}"].sum()) for name in FLAGS if f"flag_{name}" in rows})
+
+        name = next((name for name in WEATHER_COLUMNS if name in rows), None)  # the temperature comes first
+        if name is not None:
+            self._weather = name
+            self._numbers.update(f"{kind} weather" for kind in rows.loc[rows[name].notna(), "site_kind"])
 
     @property
     def simulated(self) -> int:
@@ -126,6 +133,12 @@ class Tally:
                 f"labels: {self._numbers['labelled']} of {self._numbers['station tiles']} station tiles have a PM2.5 "
                 f"reading; flagged: {flags or 'none'}"
             )
+        if self._weather:
+            stations = self._numbers["station tiles"]
+            of_kind = {"station": stations, "grid": self.tiles - stations}
+            known = {kind: self._numbers[f"{kind} weather"] for kind in of_kind}
+            shares = ", ".join(f"{known[kind]} of {count} {kind} tiles" for kind, count in of_kind.items() if count)
+            lines.append(f"{'' if any(known.values()) else 'warning: '}weather: {self._weather} at {shares}")
         return lines
 
 

@@ -12,72 +12,117 @@ WEATHER_COLUMNS = tuple(quantity.column for quantity in QUANTITIES.values())
 DAY_SHARE = 0.75
 """A local day counts where this share of its hours is known, as for readings: 18 of 24."""
 
+_HOUR, _DAY = 3600.0, 86_400.0
 _EAST, _NORTH = "_direction_east", "_direction_north"
 
 
-def weather_for(rows: pd.DataFrame, source: pd.DataFrame, window_hours: float | None = None) -> pd.DataFrame:
-    """The weather of each row.
+class WeatherIndex:
+    """Weather that is averaged or sorted once, and then asked for the rows of any table."""
 
-    Hourly weather is averaged over the row's local day, or over the hours that begin within `window_hours` of its time;
-    wind directions as unit vectors; precipitation is the sum, scaled up where hours are missing. Daily weather is that
-    of the local date.
+    def __init__(self, source: pd.DataFrame, window_hours: float | None = None, instantaneous: bool = False) -> None:
+        """Averages the local days, or sorts the times.
 
-    Args:
-        rows: N rows with site_id, latitude, longitude (WGS84 degrees), time_utc (UTC) and local_date (datetime64).
-        source: Weather with local_date, time_utc (NaT throughout, or no such column, where it is daily) and some of
-            `WEATHER_COLUMNS`. With a column station it holds for the sites of that name (letters and digits agree),
-            with latitude and longitude for the sites nearest to each, otherwise for all.
-        window_hours: Hours before and after time_utc, or None for the local day.
+        Args:
+            source: Weather with local_date, time_utc (UTC; NaT throughout, or no such column, where it is daily) and
+                some of `WEATHER_COLUMNS`. With a column station it holds for the sites of that name (letters and digits
+                agree), with latitude and longitude for the sites nearest to each, otherwise for all.
+            window_hours: Hours before and after a row's time, or None for its local day.
+            instantaneous: Values are those at time_utc, as in a reanalysis. Otherwise, and for precipitation always,
+                they are of the hour (or part of it) that begins then; times further apart are those of observations.
+        """
+        self.columns = [name for name in WEATHER_COLUMNS if name in source]
+        places, self._known = _places_of(source)
+        values = source[self.columns].astype(np.float64)
+        if "wind_direction_deg" in self.columns:
+            angle = np.radians(values["wind_direction_deg"])
+            values = values.assign(**{_EAST: np.sin(angle), _NORTH: np.cos(angle)})
+        self._names = list(values.columns)
+        daily = "time_utc" not in source or source["time_utc"].isna().all()
+        self._window = None if daily else window_hours
+        if self._window is None:
+            self._values_of_whole = 1.0 if daily else _DAY / _step(source, values, places)
+            keyed = values.groupby([places, _microseconds(source["local_date"])])
+            self._days = keyed.mean().where(keyed.count() >= DAY_SHARE * self._values_of_whole)
+            return
+        step = _step(source, values, places)
+        self._values_of_whole = 2 * self._window * _HOUR / step
+        half = np.timedelta64(round(step / 2) if step <= _HOUR else 0, "s")
+        self._middles = [
+            (at, np.timedelta64(0, "s") if instantaneous and name != "precipitation_mm" else half)
+            for at, name in enumerate(self._names)
+        ]
+        times, numbers = _microseconds(source["time_utc"]).to_numpy(), values.to_numpy()
+        order = np.argsort(times, kind="stable")
+        of_place = pd.Series(places[order]).groupby(places[order]).indices
+        self._hours = {place: (times[order[rows]], numbers[order[rows]]) for place, rows in of_place.items()}
 
-    Returns:
-        N rows with the index of `rows` and the weather columns of `source`; NaN where nothing is known.
-    """
-    columns = [name for name in WEATHER_COLUMNS if name in source]
-    place_of_source, place_of_row = _places(rows, source)
-    values = source[columns].astype(np.float64)
-    if "wind_direction_deg" in columns:
-        angle = np.radians(values["wind_direction_deg"])
-        values = values.assign(**{_EAST: np.sin(angle), _NORTH: np.cos(angle)})
-    values = values.assign(_place=place_of_source, local_date=_microseconds(source["local_date"]))
-    daily = "time_utc" not in source or source["time_utc"].isna().all()
-    if daily or window_hours is None:
-        hours = 1.0 if daily else _hours_in_day(source, place_of_source)
-        keyed = values.groupby(["_place", "local_date"])
-        mean = keyed.mean().where(keyed.count() >= DAY_SHARE * hours)
-        wanted = pd.MultiIndex.from_arrays([place_of_row, _microseconds(rows["local_date"])])
-        found = mean.reindex(wanted).to_numpy()
-        names = list(mean.columns)
-    else:
-        names = [name for name in values.columns if name not in ("_place", "local_date")]
-        found = np.full((len(rows), len(names)), np.nan)
-        times, centres = _microseconds(source["time_utc"]).to_numpy(), _microseconds(rows["time_utc"]).to_numpy()
-        for place in np.unique(place_of_row[place_of_row >= 0]):
-            here, mine = place_of_source == place, place_of_row == place
-            found[mine] = _window_means(times[here], values.loc[here, names].to_numpy(), centres[mine], window_hours)
-        hours = 2 * window_hours * _hours_in_day(source, place_of_source) / 24
-    table = pd.DataFrame(found, columns=names, index=rows.index)
-    if "wind_direction_deg" in columns:
-        table["wind_direction_deg"] = np.degrees(np.arctan2(table[_EAST], table[_NORTH])) % 360
-    if "precipitation_mm" in columns:
-        table["precipitation_mm"] *= hours
-    return table[columns]
+    def at(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The weather of each row.
+
+        Hourly weather is averaged over the row's local day, where `DAY_SHARE` of it is known, or over the hours whose
+        middle is within the window of its time, at least one; values of an instant by their own time. Wind directions
+        are averaged as unit vectors; precipitation is the sum, scaled up where hours are missing. Daily weather is that
+        of the local date.
+
+        Args:
+            rows: N rows with site_id, latitude, longitude (WGS84 degrees), time_utc (UTC) and local_date (datetime64).
+
+        Returns:
+            N rows with the index of `rows` and the weather columns of the source; NaN where nothing is known.
+        """
+        places = _places_among(rows, self._known)
+        if self._window is None:
+            wanted = pd.MultiIndex.from_arrays([places, _microseconds(rows["local_date"])])
+            found = self._days.reindex(wanted).to_numpy()
+        else:
+            found = np.full((len(rows), len(self._names)), np.nan)
+            centres = _microseconds(rows["time_utc"]).to_numpy()
+            for place, mine in pd.Series(places).groupby(places).indices.items():
+                if place in self._hours:
+                    found[mine] = self._means_around(centres[mine], *self._hours[place])
+        table = pd.DataFrame(found, columns=self._names, index=rows.index)
+        if "wind_direction_deg" in self.columns:
+            table["wind_direction_deg"] = np.degrees(np.arctan2(table[_EAST], table[_NORTH])) % 360
+        if "precipitation_mm" in self.columns:
+            table["precipitation_mm"] *= self._values_of_whole
+        return table[self.columns]
+
+    def _means_around(
+        self, centres: NDArray[np.datetime64], times: NDArray[np.datetime64], values: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Means of the sorted values around each centre, len(centres) x columns."""
+        assert self._window is not None
+        means = np.full((len(centres), values.shape[1]), np.nan)
+        for later in {later for _, later in self._middles}:
+            columns = [at for at, of_column in self._middles if of_column == later]
+            means[:, columns] = _window_means(times + later, values[:, columns], centres, self._window)
+        return means
 
 
-def _places(rows: pd.DataFrame, source: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """A number for the place of each row of the source, and of each row: -1 where the source does not know it."""
+def _places_of(source: pd.DataFrame) -> tuple[NDArray[np.intp], pd.Index | None]:
+    """A number for the place of each row, and what the numbers stand for: names, points, or None for everywhere."""
     if "station" in source:
         codes, names = pd.factorize(_plain(source["station"]))
-        return codes, pd.Index(names).get_indexer(pd.Index(_plain(rows["site_id"])))
+        return codes, pd.Index(names)
     if "latitude" in source:
-        points = source[["latitude", "longitude"]].drop_duplicates().to_numpy(np.float64)
-        index = pd.MultiIndex.from_arrays([points[:, 0], points[:, 1]])
-        codes = index.get_indexer(pd.MultiIndex.from_frame(source[["latitude", "longitude"]].astype(np.float64)))
-        sites = rows[["latitude", "longitude"]].drop_duplicates()
-        latitude, longitude = (sites[[name]].to_numpy(np.float64) for name in ("latitude", "longitude"))
-        east = ((longitude - points[:, 1] + 180) % 360 - 180) * np.cos(np.radians(latitude))
-        nearest = pd.Series(np.hypot(latitude - points[:, 0], east).argmin(axis=1), pd.MultiIndex.from_frame(sites))
-        return codes, nearest.reindex(pd.MultiIndex.from_frame(rows[["latitude", "longitude"]])).to_numpy(np.intp)
-    return np.zeros(len(source), np.intp), np.zeros(len(rows), np.intp)
+        points = pd.MultiIndex.from_frame(source[["latitude", "longitude"]].astype(np.float64))
+        known = points.unique()
+        return known.get_indexer(points), known
+    return np.zeros(len(source), np.intp), None
+
+
+def _places_among(rows: pd.DataFrame, known: pd.Index | None) -> NDArray[np.intp]:
+    """The number of each row's place: -1 where it is none of the names."""
+    if known is None:
+        return np.zeros(len(rows), np.intp)
+    if not isinstance(known, pd.MultiIndex):
+        return known.get_indexer(pd.Index(_plain(rows["site_id"])))
+    points = np.array(known.to_list(), np.float64).reshape(-1, 2)
+    sites = rows[["latitude", "longitude"]].drop_duplicates()
+    latitude, longitude = (sites[[name]].to_numpy(np.float64) for name in ("latitude", "longitude"))
+    east = ((longitude - points[:, 1] + 180) % 360 - 180) * np.cos(np.radians(latitude))
+    nearest = pd.Series(np.hypot(latitude - points[:, 0], east).argmin(axis=1), pd.MultiIndex.from_frame(sites))
+    return nearest.reindex(pd.MultiIndex.from_frame(rows[["latitude", "longitude"]])).to_numpy(np.intp)
 
 
 def _plain(names: pd.Series) -> pd.Series:
@@ -90,19 +135,21 @@ def _microseconds(column: pd.Series) -> pd.Series:
     return column.astype("datetime64[us]")
 
 
-def _hours_in_day(source: pd.DataFrame, places: NDArray[np.intp]) -> float:
-    """How many values a whole day has: 24 of hourly weather, 8 of three-hourly."""
-    times = _microseconds(source["time_utc"])
-    steps = times.groupby(places).apply(lambda of_place: of_place.drop_duplicates().sort_values().diff().median())
-    return 86_400 / float(steps.dt.total_seconds().median()) if steps.notna().any() else 24.0
+def _step(source: pd.DataFrame, values: pd.DataFrame, places: NDArray[np.intp]) -> float:
+    """Seconds from one value to the next: 3600 of hourly weather."""
+    others = values.drop(columns="precipitation_mm", errors="ignore")  # it may stand at other times than the rest
+    known = (others if others.shape[1] else values).notna().any(axis=1).to_numpy()
+    times = _microseconds(source["time_utc"])[known]
+    steps = times.groupby(places[known]).apply(
+        lambda of_place: of_place.drop_duplicates().sort_values().diff().median()
+    )
+    return float(steps.dt.total_seconds().median()) if steps.notna().any() else _HOUR
 
 
 def _window_means(
     times: NDArray[np.datetime64], values: NDArray[np.float64], centres: NDArray[np.datetime64], hours: float
 ) -> NDArray[np.float64]:
-    """Means over the values whose time is at most `hours` from each centre, len(centres) x columns."""
-    order = np.argsort(times, kind="stable")
-    times, values = times[order], values[order]
+    """Means over the values whose sorted times are at most `hours` from each centre, len(centres) x columns."""
     reach = np.timedelta64(round(hours * 3_600_000_000), "us")
     first, last = np.searchsorted(times, centres - reach, "left"), np.searchsorted(times, centres + reach, "right")
     means = np.full((len(centres), values.shape[1]), np.nan)

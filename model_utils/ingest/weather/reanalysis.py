@@ -69,8 +69,9 @@ def read_reanalysis(path: Path, latitudes: Sequence[float], longitudes: Sequence
         A row an hour and grid point, sorted: `time_utc` (datetime64[us, UTC]), `local_date` (datetime64, without
         zone), `latitude`, `longitude` (of the grid point, -180 to 180), and of temperature_c, dew_point_c,
         relative_humidity_pct, pressure_hpa (at the ground of the model), wind_speed_ms, wind_direction_deg (where
-        from, clockwise from north), precipitation_mm (of the hour that ends at the time) and boundary_layer_height_m
-        those that the files have.
+        from, clockwise from north), precipitation_mm (of the hour that *begins* at the time; the files give it at the
+        hour's end) and boundary_layer_height_m those that the files have. All but precipitation are values at the time,
+        and `attrs['instantaneous']` is True.
 
     Raises:
         InputError: A file is broken or no such file, or a place lies outside its grid.
@@ -83,6 +84,10 @@ def read_reanalysis(path: Path, latitudes: Sequence[float], longitudes: Sequence
     table = pd.concat([_read_file(file, places) for file in files], ignore_index=True)
     # expver 1 (final) and 5 (preliminary), and files of different variables: the first value that is known counts.
     table = table.groupby(keys, sort=True).first().reset_index()
+    if "tp" in table:
+        rain = table.loc[table["tp"].notna(), [*keys, "tp"]]
+        rain = rain.assign(time_utc=rain["time_utc"] - pd.Timedelta(hours=1))
+        table = table.drop(columns="tp").merge(rain, on=keys, how="outer").sort_values(keys, ignore_index=True)
     raw = {name: table[name] for name in _NAMES if name in table}
     columns = {QUANTITIES[_QUANTITY[name][0]].column: raw[name] for name in ("t2m", "d2m", "sp", "blh") if name in raw}
     if "tp" in raw:
@@ -93,7 +98,9 @@ def read_reanalysis(path: Path, latitudes: Sequence[float], longitudes: Sequence
         columns["wind_speed_ms"] = pd.Series(np.hypot(raw["u10"], raw["v10"]), table.index)
         columns["wind_direction_deg"] = pd.Series(np.degrees(np.arctan2(-raw["u10"], -raw["v10"])) % 360, table.index)
     local_date = table["time_utc"].dt.tz_convert(timezone).dt.tz_localize(None).dt.normalize()
-    return table[keys].assign(local_date=local_date, **columns)
+    table = table[keys].assign(local_date=local_date, **columns)
+    table.attrs["instantaneous"] = True
+    return table
 
 
 def _read_file(path: Path, places: NDArray[np.float64]) -> pd.DataFrame:

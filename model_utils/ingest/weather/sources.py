@@ -26,7 +26,8 @@ def read_weather(path: Path, city: City, timezone: str | None) -> tuple[pd.DataF
         timezone: Of times that name none; by default the city's.
 
     Returns:
-        The weather as `weather_for` takes it, its files, and lines on what came in.
+        The weather as `WeatherIndex` takes it (`attrs['instantaneous']` is True where values are those at their time,
+        absent where they are of the hour that begins then), its files, and lines on what came in.
 
     Raises:
         InputError: Naming the file, and what is wrong.
