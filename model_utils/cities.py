@@ -87,6 +87,11 @@ class City:
         return ZoneInfo(self.time_zone)
 
 
+def plain_letters(name: str) -> str:
+    """Letters and digits of any script, without case."""
+    return "".join(character for character in name.casefold() if character.isalnum())
+
+
 def available_cities(root: Path) -> list[str]:
     """Names of the cities that have a YAML file under `root` or came with the software."""
     folders = {root / "data" / "cities", SHIPPED_ROOT / "data" / "cities"}

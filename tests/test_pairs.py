@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_utils.sampling.pairs import TIE_KM, great_circle_km, nearest_site_pairs
+from model_utils.geography import great_circle_km
+from model_utils.sampling.pairs import TIE_KM, nearest_site_pairs
 
 
 def brute_force(samples: pd.DataFrame, max_km: float) -> list[tuple[int, float]]:

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_utils.cities import City
+from model_utils.cities import City, plain_letters
 from model_utils.errors import InputError
-from model_utils.sampling.pairs import great_circle_km
+from model_utils.geography import great_circle_km
 
 MATCH_KM = 0.5
 """A station within this distance of a listed one is that station, whatever it is called."""
@@ -174,8 +174,3 @@ def validation_rows(samples: pd.DataFrame, share: float, seed: int) -> NDArray[n
         )
     last = dates[-min(max(1, round(share * len(dates))), len(dates) - 1) :]
     return samples["local_date"].isin(last).to_numpy(copy=True)
-
-
-def plain_letters(name: str) -> str:
-    """Letters and digits of any script, without case."""
-    return "".join(character for character in name.casefold() if character.isalnum())

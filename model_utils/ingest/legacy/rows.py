@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_utils.cities import City
+from model_utils.cities import City, plain_letters
 from model_utils.errors import InputError
 from model_utils.ingest.legacy.samples import LegacySample
 from model_utils.ingest.readings.flags import DEFAULT_DROP, INVALID_BELOW, MISSING_CODES, SATURATION
@@ -233,5 +233,5 @@ def _flag(pm25: float) -> str:
 
 
 def _letters(name: str) -> str:
-    """Letters and digits of any script, without case; the name itself where it has none."""
-    return "".join(character for character in name.casefold() if character.isalnum()) or name
+    """What names of one station share; the name itself where it has no letter."""
+    return plain_letters(name) or name

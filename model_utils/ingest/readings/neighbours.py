@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model_utils.sampling.pairs import great_circle_km
+from model_utils.geography import great_circle_km
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

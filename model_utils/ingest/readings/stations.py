@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from model_utils.cities import BoundingBox, City
+from model_utils.cities import BoundingBox, City, plain_letters
 from model_utils.errors import InputError
+from model_utils.geography import great_circle_km
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.text import open_text
-from model_utils.sampling.pairs import great_circle_km
-from model_utils.sampling.splits import plain_letters
 
 NAME_COLUMNS = ("station", "name", "site", "station_name", "site_name", "station_id", "site_id", "id", "监测点编码")
 LATITUDE_COLUMNS = ("latitude", "lat", "纬度")

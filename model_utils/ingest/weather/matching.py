@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from model_utils.cities import plain_letters
 from model_utils.ingest.weather.quantities import QUANTITIES
 
 WEATHER_COLUMNS = tuple(quantity.column for quantity in QUANTITIES.values())
@@ -102,7 +103,7 @@ class WeatherIndex:
 def _places_of(source: pd.DataFrame) -> tuple[NDArray[np.intp], pd.Index | None]:
     """A number for the place of each row, and what the numbers stand for: names, points, or None for everywhere."""
     if "station" in source:
-        codes, names = pd.factorize(_plain(source["station"]))
+        codes, names = pd.factorize(source["station"].astype(str).map(plain_letters))
         return codes, pd.Index(names)
     if "latitude" in source:
         points = pd.MultiIndex.from_frame(source[["latitude", "longitude"]].astype(np.float64))
@@ -116,17 +117,13 @@ def _places_among(rows: pd.DataFrame, known: pd.Index | None) -> NDArray[np.intp
     if known is None:
         return np.zeros(len(rows), np.intp)
     if not isinstance(known, pd.MultiIndex):
-        return known.get_indexer(pd.Index(_plain(rows["site_id"])))
+        return known.get_indexer(pd.Index(rows["site_id"].astype(str).map(plain_letters)))
     points = np.array(known.to_list(), np.float64).reshape(-1, 2)
     sites = rows[["latitude", "longitude"]].drop_duplicates()
     latitude, longitude = (sites[[name]].to_numpy(np.float64) for name in ("latitude", "longitude"))
     east = ((longitude - points[:, 1] + 180) % 360 - 180) * np.cos(np.radians(latitude))
     nearest = pd.Series(np.hypot(latitude - points[:, 0], east).argmin(axis=1), pd.MultiIndex.from_frame(sites))
     return nearest.reindex(pd.MultiIndex.from_frame(rows[["latitude", "longitude"]])).to_numpy(np.intp)
-
-
-def _plain(names: pd.Series) -> pd.Series:
-    return names.astype(str).str.lower().str.replace(r"[\W_]+", "", regex=True)
 
 
 def _microseconds(column: pd.Series) -> pd.Series:
