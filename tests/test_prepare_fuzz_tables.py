@@ -274,10 +274,8 @@ def test_damaged_daily_exports(arena: Arena, tmp_path: Path) -> None:
     check_all(case, 60)
 
 
-def test_damaged_station_lists(arena: Arena) -> None:
-    text = "station,latitude,longitude,other_name\n"
-    text += "".join(f"{name},{at[0]},{at[1]},x{name}\n" for name, at in zip(STATIONS, PLACES.values(), strict=True))
-    path = arena.root / "stations.csv"
+def check_damaged(arena: Arena, flag: str, path: Path, text: str) -> None:
+    """A table given by a flag, damaged byte by byte or cell by cell, with readings and without."""
     readings = ("--readings", str(plain(arena.root)))
 
     def case(chance: random.Random) -> None:
@@ -285,9 +283,16 @@ def test_damaged_station_lists(arena: Arena) -> None:
         path.write_bytes(damaged(text.encode(), chance))
         if chance.random() < 0.6:
             path.write_bytes(damaged_table(text, chance).encode("utf-8", "replace"))
-        arena.run_scenes("--overwrite", "--stations", str(path), *chance.choice(((), readings)))
+        arena.run_scenes("--overwrite", flag, str(path), *chance.choice(((), readings)))
 
     check_all(case, 120)
+
+
+def test_damaged_station_lists(arena: Arena) -> None:
+    text = "station,latitude,longitude,other_name\n"
+    text += "".join(f"{name},{at[0]},{at[1]},x{name}\n" for name, at in zip(STATIONS, PLACES.values(), strict=True))
+    path = arena.root / "stations.csv"
+    check_damaged(arena, "--stations", path, text)
 
 
 def test_damaged_weather_tables(arena: Arena) -> None:
@@ -300,16 +305,7 @@ def test_damaged_weather_tables(arena: Arena) -> None:
     arena.restore({})
     assert arena.run_scenes("--meteorology", str(path)).code == 0
     assert (arena.opened().samples["temperature_c"].to_numpy() == 11.5).all()  # the mean of the day
-    readings = ("--readings", str(plain(arena.root)))
-
-    def case(chance: random.Random) -> None:
-        arena.begin(chance)
-        path.write_bytes(damaged(text.encode(), chance))
-        if chance.random() < 0.6:
-            path.write_bytes(damaged_table(text, chance).encode("utf-8", "replace"))
-        arena.run_scenes("--overwrite", "--meteorology", str(path), *chance.choice(((), readings)))
-
-    check_all(case, 120)
+    check_damaged(arena, "--meteorology", path, text)
 
 
 @pytest.mark.parametrize("kind", ["NETCDF3_CLASSIC", "NETCDF3_64BIT", "NETCDF4"])

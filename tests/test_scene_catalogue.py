@@ -1,21 +1,19 @@
 """Scenes found in a folder of GeoTIFFs: bands, times, scaling, and what is refused."""
 
 import os
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
+from scene_finding import find, refusal
 
-from model_utils.cities import BoundingBox, City
 from model_utils.errors import InputError
-from model_utils.ingest.scenes.catalogue import Catalogue, find_scenes
-from model_utils.ingest.scenes.settings import SceneSettings
+from model_utils.ingest.scenes.catalogue import Catalogue
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
-CITY = City("Delhi", BoundingBox(28.2, 76.8, 29.0, 77.7), "Asia/Kolkata", time(10, 30), ())
 NOTHING = "never read"
 
 
@@ -33,17 +31,6 @@ def write_raster(path: Path, count: int = 3, dtype: str = "uint8", **more: Any) 
         if extra["scale"] is not None:
             dataset.scales, dataset.offsets = (extra["scale"],) * count, (extra["offset"],) * count
     return path
-
-
-def find(folder: Path, **flags: Any) -> Catalogue:
-    return find_scenes(folder, SceneSettings(**flags), CITY)
-
-
-def refusal(folder: Path, **flags: Any) -> str:
-    with pytest.raises(InputError) as caught:
-        find(folder, **flags)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def numbers(catalogue: Catalogue) -> list[list[int]]:

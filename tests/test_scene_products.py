@@ -2,21 +2,18 @@
 
 import json
 import shutil
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
+from scene_finding import find, refusal
 
-from model_utils.cities import BoundingBox, City
-from model_utils.errors import InputError
-from model_utils.ingest.scenes.catalogue import Catalogue, find_scenes
-from model_utils.ingest.scenes.settings import SceneSettings
+from model_utils.ingest.scenes.catalogue import Catalogue
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
-CITY = City("Delhi", BoundingBox(28.2, 76.8, 29.0, 77.7), "Asia/Kolkata", time(10, 30), ())
 ID = "20190104_051230_97_1063"
 OTHER = "20190105_051300_1044"
 L1C = "S2A_MSIL1C_20190104T053221_N0207_R105_T43RGM_20190104T073012.SAFE"
@@ -31,17 +28,6 @@ def write(path: Path, count: int = 1, dtype: str = "uint16", size: int = 16, **m
     with rasterio.open(path, "w", count=count, dtype=dtype, **{**profile, **more}) as dataset:
         dataset.write(np.ones((count, size, size), dtype))
     return path
-
-
-def find(folder: Path, **flags: Any) -> Catalogue:
-    return find_scenes(folder, SceneSettings(**flags), CITY)
-
-
-def refusal(folder: Path, **flags: Any) -> str:
-    with pytest.raises(InputError) as caught:
-        find(folder, **flags)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def indices(catalogue: Catalogue) -> list[int]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+from scene_finding import CITY
 
-from model_utils.cities import BoundingBox, City
 from model_utils.errors import InputError
 from model_utils.ingest.scenes.catalogue import find_scenes
 from model_utils.ingest.scenes.cutting import cut_scene
@@ -21,7 +21,6 @@ from model_utils.ingest.scenes.rasters import footprint
 from model_utils.ingest.scenes.scene import Band, Scene
 from model_utils.ingest.scenes.settings import SceneSettings
 
-CITY = City("Delhi", BoundingBox(28.2, 76.8, 29.0, 77.7), "Asia/Kolkata", time(10, 30), ())
 GRID = TileGrid("EPSG:32643", 10, 16)
 SITES = pd.DataFrame({"east_m": [700_080.0 + 160 * column for column in range(3)], "north_m": 3_099_920.0})
 OVERVIEWS = "OVERVIEWS"
