@@ -38,6 +38,8 @@ class PretrainConfig:
         warmup_share: Share of all steps with a linearly rising learning rate, before the cosine.
         projection_width: Hidden width of the projector.
         projection_size: Size of the space the loss sees; by default 128 for SimCLR, the width for SimSiam.
+        exclude_stations: Leave out the tiles of all stations, not only of the held-out ones, so that the weights are
+            inductive for every split of the stations; the grid's tiles remain.
         transductive: Also use images of test stations, as the paper did; the statistics will say so.
         seed: Keys every random draw.
         workers: Processes that read tiles; 0 reads in the training process.
@@ -69,6 +71,7 @@ class PretrainConfig:
     warmup_share: float = 0.04
     projection_width: int = 2048
     projection_size: int | None = None
+    exclude_stations: bool = False
     transductive: bool = False
     seed: int = 0
     workers: int = 0
@@ -111,6 +114,8 @@ class PretrainConfig:
         return self.projection_size or (128 if self.method == "SimCLR" else self.projection_width)
 
     def __post_init__(self) -> None:
+        if self.exclude_stations and self.transductive:
+            raise ValueError("--exclude_stations: found with --transductive, expected one of them")
         if self.crop_size < 8:
             raise ValueError(f"--crop_size: found {self.crop_size}, expected at least 8")
         if self.projection_width < 4:

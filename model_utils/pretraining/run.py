@@ -37,7 +37,7 @@ from model_utils.pretraining.probe import EmbeddingProbe
 from model_utils.project import archive_folder, results_folder, weights_path
 from model_utils.quiet import quiet_lightning
 from model_utils.sampling.clouds import clear_tiles
-from model_utils.sampling.splits import held_out_sites, overlapping_sites
+from model_utils.sampling.splits import held_out_sites, overlapping_sites, station_table
 
 VALIDATION_SHARE = 0.2
 IDENTITY = "experiment.json"
@@ -61,7 +61,7 @@ def pretrain(config: PretrainConfig) -> None:
 
     clear = archive.subset(clear_tiles(archive.samples, config.max_cloud_fraction))
     say(f"{len(archive)} tiles, {len(archive) - len(clear)} of them cloudy and left out")
-    inductive = training_tiles(clear, city)
+    inductive = training_tiles(clear, city, config.exclude_stations)
     if config.transductive:
         say("transductive: images of test stations are used all the same; their readings are not")
     used = clear if config.transductive else inductive
@@ -108,10 +108,15 @@ def pretrain(config: PretrainConfig) -> None:
     )
 
 
-def training_tiles(archive: TileArchive, city: City) -> TileArchive:
+def training_tiles(archive: TileArchive, city: City, exclude_stations: bool = False) -> TileArchive:
     """Leaves out every tile that shows ground of a held-out station's tile.
 
     A held-out station need not have a reading yet: the list is matched against all sites.
+
+    Args:
+        archive: All tiles.
+        city: Gives the hold-out list.
+        exclude_stations: Leave out the tiles of all other sites with a reading as well.
 
     Raises:
         InputError: Nothing is left.
@@ -119,15 +124,19 @@ def training_tiles(archive: TileArchive, city: City) -> TileArchive:
     samples = archive.samples
     sites = samples.drop_duplicates("site_id")
     held_out = held_out_sites(sites, city)
+    what = f"{len(held_out)} sites on the hold-out list"
+    if exclude_stations:
+        held_out = sorted({*held_out, *station_table(samples)["site_id"]})
+        what = f"{len(held_out)} stations"
     metres = archive.metadata.tile_size * archive.metadata.ground_sample_distance_m
     excluded = overlapping_sites(sites, held_out, metres)
     keep = ~samples["site_id"].isin(excluded).to_numpy()
     say(
-        f"inductive: {len(held_out)} sites on the hold-out list and {len(excluded) - len(held_out)} others whose "
-        f"tiles overlap theirs are left out ({int((~keep).sum())} of {len(archive)} tiles)"
+        f"inductive: {what} and {len(excluded) - len(held_out)} others whose tiles overlap theirs are left out "
+        f"({int((~keep).sum())} of {len(archive)} tiles)"
     )
     if not keep.any():
-        raise InputError(f"{archive.folder}: the hold-out list of {city.name} leaves no tile to train on")
+        raise InputError(f"{archive.folder}: no tile is left to train on: without {what} of {city.name}")
     return archive.subset(keep)
 
 
