@@ -11,7 +11,8 @@ import pytest
 
 from model_utils.evaluation.statistics import evaluate
 from model_utils.regression.ceilings import ceilings
-from model_utils.regression.references import REFERENCES, inverse_distance, same_day_mean
+from model_utils.regression.references.catalogue import REFERENCES
+from model_utils.regression.references.same_day import inverse_distance, same_day_mean
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 

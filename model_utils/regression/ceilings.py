@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
-from model_utils.regression.references import Reference
+from model_utils.regression.references.reference import Reference
 
 LAND_USE, OPTICAL_DEPTH = "true_land_use_increment", "true_optical_depth"
 

@@ -26,7 +26,7 @@ from model_utils.regression.ceilings import ceilings
 from model_utils.regression.config import SuperviseConfig
 from model_utils.regression.fitting import fit_round
 from model_utils.regression.head import FittedHead
-from model_utils.regression.references import REFERENCES
+from model_utils.regression.references.catalogue import REFERENCES
 from model_utils.regression.report import write_figures, write_predictions, write_statistics
 from model_utils.regression.rounds import Round, make_rounds
 from model_utils.regression.starts import StartingEncoder, described_by_weights, starting_encoder

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_utils.errors import InputError
-from model_utils.regression.references import same_day_mean
+from model_utils.regression.references.same_day import same_day_mean
 
 LEAST_STATIONS_FOR_ANOMALY = 3
 

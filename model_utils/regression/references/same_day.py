@@ -1,31 +1,11 @@
-"""References that see no image: what a method must beat before its images can be said to help."""
+"""Fields of one day's readings: what the other stations say about a place."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics.pairwise import haversine_distances
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A way to predict PM2.5 without images.
-
-    Attributes:
-        name: Its row in every table.
-        uses_same_day_readings: Whether it reads training stations on the day it predicts.
-        predict: (train, test) -> one prediction per row of `test`, ug/m3, NaN where it has none. Both frames have
-            site_id, latitude, longitude (WGS84 degrees), local_date, and whatever else the reference
-            documents; `train` has pm25 (ug/m3, NaN = no reading). `test`'s pm25 is never looked at.
-    """
-
-    name: str
-    uses_same_day_readings: bool
-    predict: Callable[[pd.DataFrame, pd.DataFrame], NDArray[np.float64]]
 
 
 def same_day_mean(train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
@@ -63,10 +43,3 @@ def inverse_distance(train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.floa
 def _station_days(rows: pd.DataFrame) -> pd.DataFrame:
     """Readings as stations x days, averaged where a station reads twice a day, NaN where it does not."""
     return rows.dropna(subset="pm25").pivot_table(index="site_id", columns="local_date", values="pm25").astype(float)
-
-
-REFERENCES: tuple[Reference, ...] = (
-    Reference("same_day_mean", uses_same_day_readings=True, predict=same_day_mean),
-    Reference("inverse_distance", uses_same_day_readings=True, predict=inverse_distance),
-)
-"""All references, in the order of the tables."""
