@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from model_utils.evaluation.statistics import evaluate
 from model_utils.regression.ceilings import ceilings
 from model_utils.regression.references.catalogue import REFERENCES
+from model_utils.regression.references.kriging import ordinary_kriging
+from model_utils.regression.references.place import latitude_longitude
 from model_utils.regression.references.same_day import inverse_distance, same_day_mean
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
@@ -91,8 +95,8 @@ def test_two_readings_of_a_station_in_a_day_count_as_their_mean() -> None:
         }
     )
     test = pd.DataFrame({"site_id": ["c"], "latitude": [28.1], "longitude": [77.0], "local_date": [day]})
-    for reference in REFERENCES:
-        assert reference.predict(train, test) == pytest.approx([50.0])
+    for predict in (same_day_mean, inverse_distance, ordinary_kriging, latitude_longitude):
+        assert predict(train, test) == pytest.approx([50.0])
 
 
 @pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference.name)
@@ -101,6 +105,28 @@ def test_no_training_reading_at_all_gives_nan(reference) -> None:  # type: ignor
     for nothing in (train.iloc[:0], train.assign(pm25=np.nan)):
         assert np.isnan(reference.predict(nothing, test)).all()
     assert reference.predict(train, test.iloc[:0]).shape == (0,)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), stations=st.integers(6, 12))
+def test_a_plane_under_levels_by_day_is_found_whoever_reads_when(seed: int, stations: int) -> None:
+    rows = readings(stations, seed=seed).dropna(subset="pm25")
+    plane = (40 * rows["latitude"] - 25 * rows["longitude"]).to_numpy()
+    rows = rows.assign(pm25=3.0 * rows["local_date"].dt.day_of_year + plane)
+    train = rows[rows["site_id"] != "site3"]
+    above = latitude_longitude(train, rows.drop(columns="pm25")) - plane
+    np.testing.assert_allclose(above, above[0], atol=1e-6)
+    assert latitude_longitude(train, train).mean() == pytest.approx(train["pm25"].mean())
+
+
+def test_four_stations_make_no_plane_and_stations_on_a_meridian_only_a_slope_along_it() -> None:
+    rows = readings().dropna(subset="pm25")
+    few = rows[rows["site_id"].isin(["site0", "site1", "site2", "site3"])]
+    np.testing.assert_allclose(latitude_longitude(few, rows), few["pm25"].astype(float).mean())
+    rows = rows.assign(longitude=77.2, pm25=rows["local_date"].dt.day_of_year + 30 * rows["latitude"])
+    predicted = latitude_longitude(rows, rows.assign(longitude=77.9))
+    difference = predicted - 30 * rows["latitude"]
+    np.testing.assert_allclose(difference, difference.iloc[0])
 
 
 def test_names_are_unique() -> None:
@@ -129,12 +155,11 @@ def test_real_readings_flatter_a_guess_without_images() -> None:
         )
     rows = pd.concat(frames).dropna(subset="pm25")
     scores = {}
-    for reference in REFERENCES:
+    for predict in (same_day_mean, inverse_distance, ordinary_kriging, latitude_longitude):
         predicted = [
-            reference.predict(rows[rows["site_id"] != site], rows[rows["site_id"] == site])
-            for site in rows["site_id"].unique()
+            predict(rows[rows["site_id"] != site], rows[rows["site_id"] == site]) for site in rows["site_id"].unique()
         ]
-        scores[reference.name] = evaluate(
+        scores[predict.__name__] = evaluate(
             rows.rename(columns={"pm25": "observed"}).assign(predicted=np.concatenate(predicted)), draws=100
         )
     mean, inverse = scores["same_day_mean"], scores["inverse_distance"]
@@ -145,6 +170,8 @@ def test_real_readings_flatter_a_guess_without_images() -> None:
     assert mean["spatial_r"] == pytest.approx(-1, abs=0.1)
     assert inverse["nrmse"] < mean["nrmse"]
     assert inverse["spatial_r"] > 0.2
+    assert scores["ordinary_kriging"]["nrmse"] < inverse["nrmse"]
+    assert scores["latitude_longitude"]["spatial_r"] == pytest.approx(0.49, abs=0.02)
 
 
 def test_ceilings_recover_a_world_made_of_their_columns() -> None:

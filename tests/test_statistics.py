@@ -13,6 +13,7 @@ from scipy import stats
 from sklearn import metrics
 
 from model_utils.errors import InputError
+from model_utils.evaluation.bootstrap import multiplicities, percentile_interval
 from model_utils.evaluation.statistics import KEYS, evaluate
 from model_utils.evaluation.temporal import MIN_DAYS
 
@@ -121,9 +122,32 @@ def test_intervals_equal_explicit_resampling() -> None:
                 values[key].append(score[key])
     result = evaluate(rows, draws=draws, seed=seed)
     for key in KEYS:
-        low, high = np.percentile(values[key], [2.5, 97.5])
+        units = rows["local_date" if key == "temporal_r" else "site_id"].nunique()
+        tail = stats.norm.cdf(stats.t.ppf(0.025, units - 1) * np.sqrt(units / (units - 1)))
+        low, high = np.quantile(values[key], [tail, 1 - tail])
         assert result[f"{key}_ci95"] == pytest.approx([low, high], rel=1e-8), key
         assert low < high
+
+
+@pytest.mark.parametrize("units", [8, 12])
+def test_expanded_intervals_of_a_mean_cover_it_and_plain_ones_do_not(units: int) -> None:
+    random = np.random.default_rng(units)
+    samples, weights = random.normal(0, 1, (2000, units)), multiplicities(units, 2000, random)[1:] / units
+    replicated = samples @ weights.T
+    expanded = np.array([percentile_interval(of_sample, units) for of_sample in replicated])
+    plain = np.percentile(replicated, [2.5, 97.5], axis=1).T
+    covered, covered_plainly = (((bounds[:, 0] <= 0) & (bounds[:, 1] >= 0)).mean() for bounds in (expanded, plain))
+    assert 0.93 < covered < 0.96
+    assert covered_plainly < covered - 0.025
+
+
+def test_an_interval_needs_two_units_and_half_of_the_resamples() -> None:
+    values = np.arange(10.0)
+    assert percentile_interval(values, 1) is None
+    assert percentile_interval(values, 2) == pytest.approx([0, 9], abs=1e-9)
+    assert percentile_interval(np.where(values < 6, np.nan, values), 5) is None
+    assert percentile_interval(np.where(values < 5, np.nan, values), 5) is not None
+    assert percentile_interval(np.array([]), 5) is None
 
 
 def test_knowing_only_the_day_has_no_spatial_skill_though_raw_station_means_say_so() -> None:

@@ -34,6 +34,12 @@ SUPERVISE = Command(
     config="model_utils.regression.config:SuperviseConfig",
     function="model_utils.regression.supervise:supervise",
 )
+COMPARE = Command(
+    verb="compare",
+    summary="Puts every method and every reference to the same test, and says which differences are real.",
+    config="model_utils.comparison.config:CompareConfig",
+    function="model_utils.comparison.run:compare",
+)
 CONVERT_WEIGHTS = Command(
     verb="convert-weights",
     summary="Writes encoder weights of the 2022 code as safetensors.",
@@ -46,4 +52,7 @@ DEMO = Command(
     config="model_utils.demo:DemoConfig",
     function="model_utils.demo:demo",
 )
-VERBS = {command.verb: command for command in (SIMULATE, PREPARE, INSPECT, PRETRAIN, SUPERVISE, CONVERT_WEIGHTS, DEMO)}
+VERBS = {
+    command.verb: command
+    for command in (SIMULATE, PREPARE, INSPECT, PRETRAIN, SUPERVISE, COMPARE, CONVERT_WEIGHTS, DEMO)
+}

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 
 def multiplicities(units: int, draws: int, random: np.random.Generator) -> NDArray[np.float64]:
@@ -15,24 +20,87 @@ def multiplicities(units: int, draws: int, random: np.random.Generator) -> NDArr
     Returns:
         (1 + draws) x units; row 0 is all ones (the data), the others are resamples.
     """
-    resamples = random.multinomial(units, np.full(units, 1 / units), size=draws)
-    return np.vstack([np.ones(units), resamples])
+    if not units:
+        return np.empty((1 + draws, 0))
+    return np.vstack([np.ones(units), random.multinomial(units, np.full(units, 1 / units), size=draws)])
 
 
-def percentile_interval(resampled: NDArray[np.float64]) -> list[float] | None:
-    """The central 95 % of resampled values (Efron & Tibshirani 1993, chapter 13).
+@dataclass(frozen=True)
+class Resamples:
+    """Stations and days, and how often each is in each resample.
 
-    With few units percentile intervals are somewhat too narrow: for `spatial_r` in simulated cities of 10 to 27
-    stations they covered the truth in 87-94 % of cases, not 95 %.
+    Attributes:
+        sites: Station ids, sorted.
+        dates: Local dates, sorted.
+        stations: (1 + draws) x stations.
+        days: (1 + draws) x days.
+    """
+
+    sites: pd.Index
+    dates: pd.Index
+    stations: NDArray[np.float64]
+    days: NDArray[np.float64]
+
+    def place(self, rows: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Number of each row's station and of its date."""
+        site = self.sites.get_indexer(pd.Index(rows["site_id"])).astype(np.int64)
+        return site, self.dates.get_indexer(pd.Index(rows["local_date"])).astype(np.int64)
+
+
+def resample(frames: Sequence[pd.DataFrame], draws: int, seed: int) -> Resamples:
+    """Resamples the stations and the days of frames (site_id, local_date).
+
+    Frames of the same stations and dates are resampled alike, whatever their rows and order.
+    """
+    sites, dates = (
+        pd.Index(pd.concat([frame[column] for frame in frames]).unique()).sort_values()
+        for column in ("site_id", "local_date")
+    )
+    random = np.random.default_rng(seed)
+    return Resamples(sites, dates, multiplicities(len(sites), draws, random), multiplicities(len(dates), draws, random))
+
+
+def percentile_interval(resampled: NDArray[np.float64], units: int) -> list[float] | None:
+    """The expanded percentile interval for 95 % (Hesterberg 2015, The American Statistician 69(4), 371-386).
+
+    With n units plain percentiles are too narrow twice over: the bootstrap's variance is (n - 1) / n of the unbiased
+    one, and the normal stands where Student's t belongs. So the tails are alpha' = Phi(sqrt(n / (n - 1)) t) with the
+    2.5 % point t of n - 1 degrees of freedom: 0.9 % a side for 10 units, 1.8 % for 27.
+    For `spatial_r` in simulated cities of 10, 15 and 27 stations they covered the truth in 91-98 % of cases (on average
+    in 96, 94 and 94 %), plain percentiles in 86-96 % (91, 91 and 92 %).
 
     Args:
         resampled: One value a resample; NaN where the statistic does not exist there.
+        units: n, how many units were resampled.
 
     Returns:
-        [low, high], or None where fewer than half of the resamples have a value.
+        [low, high], or None for fewer than 2 units or where fewer than half of the resamples have a value.
     """
     defined = resampled[np.isfinite(resampled)]
-    if 2 * len(defined) < len(resampled) or not len(defined):
+    if units < 2 or 2 * len(defined) < len(resampled) or not len(defined):
         return None
-    low, high = np.percentile(defined, [2.5, 97.5])
+    tail = 100 * ndtr(np.sqrt(units / (units - 1)) * stdtrit(units - 1, 0.025))
+    low, high = np.percentile(defined, [tail, 100 - tail])
     return [float(low), float(high)]
+
+
+def two_sided_p(resampled: NDArray[np.float64], units: int) -> float | None:
+    """p-value of the hypothesis that a statistic is 0: one minus the level at which its interval reaches 0.
+
+    The share of resamples on the other side of 0, with one added to both counts (Davison & Hinkley 1997, section
+    4.2), is expanded as in `percentile_interval`, so that p < .05 where that interval leaves 0 out. With B resamples
+    no p lies below about 2 / (B + 1) (more with few units), so a correction for m comparisons needs B well above
+    40 m.
+
+    Args:
+        resampled: One value a resample; NaN where the statistic does not exist there.
+        units: How many units were resampled.
+
+    Returns:
+        p, or None where there is no interval.
+    """
+    if percentile_interval(resampled, units) is None:
+        return None
+    defined = resampled[np.isfinite(resampled)]
+    tail = (1 + min((defined <= 0).sum(), (defined >= 0).sum())) / (len(defined) + 1)
+    return float(min(1.0, 2 * stdtr(units - 1, np.sqrt((units - 1) / units) * ndtri(min(tail, 0.5)))))

@@ -18,7 +18,7 @@ def pooled_statistics(
 ) -> dict[str, NDArray[np.float64]]:
     """Pooled scores of the rows, for every weighting of the stations.
 
-    All but Spearman's r are functions of a few sums over rows, so rows are summed once per station.
+    All are functions of a few sums over rows, so rows are summed once per station.
     Normalised scores are fractions of the observed mean (0.25, not 25 %); bias is predicted minus observed;
     R2 = 1 - SSE/SST; FAC2 is the share of rows with 0.5 <= predicted/observed <= 2 (Chang & Hanna 2004).
 
@@ -29,7 +29,7 @@ def pooled_statistics(
         weights: draws x stations, how often each station counts.
 
     Returns:
-        Key -> one value a draw; NaN where it does not exist.
+        Key -> one value a draw; NaN where it does not exist, also in draws of stations without rows.
     """
     shift = observed.mean()  # keeps the sums of squares free of cancellation
     o, p = observed - shift, predicted - shift
@@ -38,6 +38,7 @@ def pooled_statistics(
     terms = (np.ones_like(o), o, p, o * o, p * p, o * p, error, np.abs(error), error**2, within_factor_2)
     per_station = np.array([np.bincount(station, weights=term, minlength=weights.shape[1]) for term in terms])
     n, so, sp, soo, spp, sop, bias, absolute, squared, within = per_station @ weights.T
+    n = np.where(n > 0, n, np.nan)
 
     mean = so / n + shift
     mean = np.where(mean > 0, mean, np.nan)
@@ -52,20 +53,22 @@ def pooled_statistics(
         "nmb": bias / n / mean,
         "r2": 1 - squared / n / np.where(variance > NO_SPREAD**2, variance, np.nan),
         "pearson_r": pearson_from_sums(n, so, sp, soo, spp, sop),
-        "spearman_r": _spearman(observed, predicted, station, weights),
         "fac2": within / n,
     }
 
 
-def _spearman(
+def spearman_statistics(
     observed: NDArray[np.float64],
     predicted: NDArray[np.float64],
     station: NDArray[np.integer[Any]],
     weights: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Spearman's r: Pearson's r of mid-ranks, ranked anew in each draw (a row drawn twice is two tied rows)."""
+) -> dict[str, NDArray[np.float64]]:
+    """`spearman_r`: Pearson's r of mid-ranks, ranked anew in each draw (a row drawn twice is two tied rows).
+
+    Slower than all other scores together. Arguments and result as in `pooled_statistics`.
+    """
     if min(np.std(observed), np.std(predicted)) <= NO_SPREAD:
-        return np.full(len(weights), np.nan)
+        return {"spearman_r": np.full(len(weights), np.nan)}
     levels = [np.unique(values, return_inverse=True)[1] for values in (observed, predicted)]
     result = np.empty(len(weights))
     for draw, of_station in enumerate(weights):
@@ -76,4 +79,4 @@ def _spearman(
             rank = np.cumsum(tied) - tied / 2  # mid-rank less 1/2
             ranks.append((rank - of_row.sum() / 2)[level])
         result[draw] = pearson(ranks[0], ranks[1], of_row)
-    return result
+    return {"spearman_r": result}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from model_utils.errors import InputError
 from model_utils.evaluation.correlation import pearson
 
 MIN_STATIONS = 3
@@ -21,9 +22,9 @@ def spatial_statistics(
     bootstrap replicate is the whole statistic applied to the resample (plug-in principle, Efron & Tibshirani
     1993, chapters 4 and 6), and a station drawn twice counts as two. Where every station reads every day this
     only shifts all anomalies alike. Where stations read in different seasons, the error of the day means is
-    shared by stations, and resampling anomalies computed once misses it: in simulated cities of 10 such
-    stations its nominal 95 % intervals covered the truth in 85-91 %, these in 90-94 % (with gaps at random it is
-    the other way round, by at most 3 points).
+    shared by stations, and resampling anomalies computed once misses it: in simulated cities of 10, 15 and 27 such
+    stations its plain percentile intervals covered the truth in 90, 91 and 94 % of cases, these in 92, 92 and 94 %;
+    expanded ones (`percentile_interval`) in 96, 94 and 95 %, these in 97, 95 and 96 %.
 
     Args:
         observed: Stations x days, ug/m3, NaN where there is no pair of reading and prediction.
@@ -83,17 +84,23 @@ def station_anomalies(
 def station_table(predictions: pd.DataFrame) -> pd.DataFrame:
     """Raw means and anomalies of each station with at least one pair of reading and prediction.
 
+    Args:
+        predictions: As for `evaluate`, with site_name, latitude, longitude.
+
     Returns:
         One row a station in the order of `site_id`: site_id, site_name, latitude, longitude, observed, predicted
-        (means over its rows), observed_anomaly, predicted_anomaly (NaN where it has no day of at least
-        `MIN_STATIONS` stations); ug/m3.
+        (means over its rows), observed_anomaly, predicted_anomaly (as `spatial_r` takes them; NaN where it has no
+        day of at least `MIN_STATIONS` stations); ug/m3.
     """
     rows = evaluated(predictions)
     first = dict.fromkeys(["site_name", "latitude", "longitude"], "first")
     table = rows.groupby("site_id").agg({**first, "observed": "mean", "predicted": "mean"})
-    for name in ("observed", "predicted"):
-        anomaly, days = station_anomalies(station_days(rows, name), np.ones((1, len(table))))
-        table[f"{name}_anomaly"] = np.where(days > 0, anomaly, np.nan)[0]
+    site, sites = pd.factorize(rows["site_id"], sort=True)
+    day, days = pd.factorize(rows["local_date"], sort=True)
+    for name, values in {"observed": rows["observed"].to_numpy(float), "predicted": without_level(rows)}.items():
+        grid = station_days(values, site, day, (len(sites), len(days)))
+        anomaly, counted = station_anomalies(grid, np.ones((1, len(sites))))
+        table[f"{name}_anomaly"] = np.where(counted > 0, anomaly, np.nan)[0]
     return table.reset_index()
 
 
@@ -103,9 +110,44 @@ def evaluated(predictions: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def station_days(rows: pd.DataFrame, column: str) -> NDArray[np.float64]:
-    """Mean of a column per station and local date: stations x days in sorted order, NaN where there is no row."""
-    return rows.pivot_table(index="site_id", columns="local_date", values=column).to_numpy(float)
+def without_level(rows: pd.DataFrame) -> NDArray[np.float64]:
+    """Predictions for spatial scores, ug/m3: less `predicted_level` (see `round_level`) where the rows have it.
+
+    Raises:
+        InputError: A level is missing.
+    """
+    predicted = rows["predicted"].to_numpy(float)
+    if "predicted_level" not in rows:
+        return predicted
+    level = rows["predicted_level"].to_numpy(float)
+    missing = ~np.isfinite(level)
+    if missing.any():
+        row = rows[missing].iloc[0]
+        raise InputError(
+            f"predictions: found no predicted_level at {row['site_id']} on {row['local_date']}, expected one beside "
+            f"every prediction (missing in {missing.sum()} of {len(rows)} rows)"
+        )
+    return np.asarray(predicted - level)
+
+
+def station_days(
+    values: NDArray[np.float64], site: NDArray[np.int64], day: NDArray[np.int64], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Means of rows per station and local date.
+
+    Args:
+        values: n, of rows.
+        site: n, the row's station, 0 .. stations - 1.
+        day: n, the row's date, 0 .. days - 1.
+        shape: Stations, days.
+
+    Returns:
+        Stations x days, NaN where there is no row.
+    """
+    cell, cells = site * shape[1] + day, shape[0] * shape[1]
+    count = np.bincount(cell, minlength=cells)
+    total = np.bincount(cell, weights=values, minlength=cells)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(shape)
 
 
 def _r(x: NDArray[np.float64], y: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,22 +8,11 @@ import numpy as np
 import pandas as pd
 
 from model_utils.errors import InputError
-from model_utils.evaluation.bootstrap import multiplicities, percentile_interval
-from model_utils.evaluation.pooled import pooled_statistics
-from model_utils.evaluation.spatial import (
-    MIN_STATIONS,
-    evaluated,
-    spatial_statistics,
-    spatial_statistics_paper,
-    station_days,
-)
-from model_utils.evaluation.temporal import temporal_statistics
+from model_utils.evaluation.bootstrap import percentile_interval, resample
+from model_utils.evaluation.scores import KEYS, draw_scores
+from model_utils.evaluation.spatial import MIN_STATIONS, evaluated
 
-KEYS = (
-    *("rmse", "mae", "nrmse", "nmae", "mean_bias", "nmb", "r2", "pearson_r", "spearman_r", "fac2"),
-    *("spatial_r", "spatial_rmse", "spatial_r_paper", "spatial_rmse_paper", "temporal_r"),
-)
-"""The scores of `evaluate`; each has its interval under `<key>_ci95`."""
+__all__ = ["KEYS", "evaluate"]
 
 
 def evaluate(predictions: pd.DataFrame, draws: int = 1000, seed: int = 0) -> dict[str, Any]:
@@ -34,9 +23,10 @@ def evaluate(predictions: pd.DataFrame, draws: int = 1000, seed: int = 0) -> dic
     local date are averaged for the spatial and temporal scores.
 
     Args:
-        predictions: Rows to score (usually the test rows): site_id, local_date, observed, predicted (ug/m3).
-        draws: Resamples of the percentile bootstrap, over stations (pooled and spatial scores) and over
-            days (temporal_r).
+        predictions: Rows to score (usually the test rows): site_id, local_date, observed, predicted (ug/m3), and
+            `predicted_level` (ug/m3, see `round_level`) where several rounds predicted them, each its own test
+            stations.
+        draws: Resamples of the bootstrap, over stations (pooled and spatial scores) and over days (temporal_r).
         seed: Of the resamples.
 
     Returns:
@@ -45,7 +35,7 @@ def evaluate(predictions: pd.DataFrame, draws: int = 1000, seed: int = 0) -> dic
         n_days, n_samples, n_days_spatial (days with at least 3 stations), n_samples_without_prediction.
 
     Raises:
-        InputError: A column is missing.
+        InputError: A column is missing, or a level.
     """
     for column in ("site_id", "local_date", "observed", "predicted"):
         if column not in predictions:
@@ -53,37 +43,19 @@ def evaluate(predictions: pd.DataFrame, draws: int = 1000, seed: int = 0) -> dic
                 f"predictions: column {column!r} is missing, found {', '.join(map(str, predictions.columns))}"
             )
     rows = evaluated(predictions)
+    stations_of_day = rows.groupby("local_date")["site_id"].nunique()
     result: dict[str, Any] = {key: None for name in KEYS for key in (name, f"{name}_ci95")}
-    observed, predicted = station_days(rows, "observed"), station_days(rows, "predicted")
     result |= {
-        "n_stations": observed.shape[0],
-        "n_days": observed.shape[1],
+        "n_stations": rows["site_id"].nunique(),
+        "n_days": len(stations_of_day),
         "n_samples": len(rows),
-        "n_days_spatial": int((np.isfinite(observed).sum(axis=0) >= MIN_STATIONS).sum()),
+        "n_days_spatial": int((stations_of_day >= MIN_STATIONS).sum()),
         "n_samples_without_prediction": int(np.isfinite(predictions["observed"]).sum()) - len(rows),
     }
-    if rows.empty:
-        return result
-
-    random = np.random.default_rng(seed)
-    stations = multiplicities(observed.shape[0], draws, random)
-    days = multiplicities(observed.shape[1], draws, random)
-    by_site = rows.groupby("site_id")
-    means = by_site[["observed", "predicted"]].mean().to_numpy(float)
-    scores = {
-        **pooled_statistics(
-            rows["observed"].to_numpy(float),
-            rows["predicted"].to_numpy(float),
-            by_site.ngroup().to_numpy(),
-            stations,
-        ),
-        **spatial_statistics(observed, predicted, stations),
-        **spatial_statistics_paper(means[:, 0], means[:, 1], stations),
-        **temporal_statistics(observed, predicted, days),
-    }
-    for key, values in scores.items():
+    resamples = resample([rows], draws, seed)
+    for key, values in draw_scores(rows, resamples, KEYS).items():
         if np.isfinite(values[0]):
             result[key] = float(values[0])
-            units = days if key == "temporal_r" else stations
-            result[f"{key}_ci95"] = percentile_interval(values[1:]) if units.shape[1] >= 2 else None
+            units = resamples.dates if key == "temporal_r" else resamples.sites
+            result[f"{key}_ci95"] = percentile_interval(values[1:], len(units))
     return result

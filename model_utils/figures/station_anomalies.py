@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from model_utils.evaluation.spatial import station_table
@@ -21,6 +22,8 @@ from model_utils.figures.style import (
     score,
 )
 
+ANOMALIES = ["observed_anomaly", "predicted_anomaly"]
+
 
 def draw_station_anomalies(predictions: pd.DataFrame, statistics: Mapping[str, Any], simulated: str = "no") -> Figure:
     """Draws how much dirtier than the same day's city mean each station is: predicted against observed.
@@ -30,14 +33,10 @@ def draw_station_anomalies(predictions: pd.DataFrame, statistics: Mapping[str, A
         statistics: What `evaluate` says of these rows.
         simulated: Which part of the data is simulated, as `archive.json` says it.
     """
-    stations = station_table(predictions).dropna(subset=["observed_anomaly", "predicted_anomaly"])
-    values = stations[["observed_anomaly", "predicted_anomaly"]]
+    stations = station_table(predictions).dropna(subset=ANOMALIES)
     figure = new_figure(4.6, 4.6)
     axes = figure.subplots()
-    identity_line(axes, values)
-    axes.axhline(0, color=QUIET, linewidth=0.5)
-    axes.axvline(0, color=QUIET, linewidth=0.5)
-    axes.scatter(stations["observed_anomaly"], stations["predicted_anomaly"], s=28, color=PREDICTED, zorder=3)
+    draw_anomalies(axes, stations, stations[ANOMALIES])
     note(axes, f"spatial r {score(statistics['spatial_r'], statistics['spatial_r_ci95'])}")
     label(
         axes,
@@ -47,3 +46,23 @@ def draw_station_anomalies(predictions: pd.DataFrame, statistics: Mapping[str, A
     )
     mark_simulated(figure, simulated)
     return figure
+
+
+def draw_anomalies(
+    axes: Axes,
+    stations: pd.DataFrame,
+    shown: pd.DataFrame,
+    colour: str = PREDICTED,
+) -> None:
+    """Draws the anomalies of one set of predictions.
+
+    Args:
+        axes: Where.
+        stations: A row a station: `ANOMALIES`, ug/m3.
+        shown: Values that the range of both axes holds.
+        colour: Of the points.
+    """
+    identity_line(axes, shown)
+    axes.axhline(0, color=QUIET, linewidth=0.5)
+    axes.axvline(0, color=QUIET, linewidth=0.5)
+    axes.scatter(stations["observed_anomaly"], stations["predicted_anomaly"], s=28, color=colour, zorder=3)

@@ -35,7 +35,10 @@ class SuperviseConfig:
         preset: paper (Jiang et al. 2022), demo (minutes on 2 cores) or smoke (seconds, no science).
         encoder: Any timm model name; with --weights and no --start what the file says.
         finetune: Train the encoder too; by default it is frozen, as in the paper.
-        target: absolute (the reading) or anomaly (the reading minus the same-day mean of the training stations).
+        target: absolute (the reading) or anomaly (the reading minus a same-day field of the other training stations).
+        field: With --target anomaly: the same-day mean, inverse distance, or ordinary kriging (kriging).
+        spatial_weight: Weight of the spatial loss of Zheng et al. 2021, the mean squared error of same-day anomalies
+            among the rows of a date, beside that of the values themselves.
         stations: Use a random subset of this many training stations; by default all.
         draw: Which random subset.
         folds: Predict every station from the other ones of this many contiguous folds, in place of the hold-out.
@@ -65,6 +68,8 @@ class SuperviseConfig:
     encoder: str = "resnet50"
     finetune: bool = False
     target: Literal["absolute", "anomaly"] = "absolute"
+    field: Literal["mean", "inverse_distance", "kriging"] = "mean"
+    spatial_weight: float = 0.0
     stations: int | None = None
     draw: int = 0
     folds: int | None = None
@@ -107,6 +112,10 @@ class SuperviseConfig:
             raise ValueError(f"--start: is missing, expected --weights or one of {', '.join(get_args(Start))}")
         if self.weight_decay < 0:
             raise ValueError(f"--weight_decay: found {self.weight_decay}, expected 0 or more")
+        if self.field != "mean" and self.target != "anomaly":
+            raise ValueError(f"--field: found {self.field} with --target {self.target}, expected --target anomaly")
+        if not 0 <= self.spatial_weight < float("inf"):
+            raise ValueError(f"--spatial_weight: found {self.spatial_weight}, expected 0 or more")
         if self.finetune and self.batch_size < 2:
             raise ValueError(f"--batch_size: found {self.batch_size}, expected at least 2 with --finetune")
         if self.precision not in PRECISIONS:
@@ -125,6 +134,8 @@ class SuperviseConfig:
         parts = [f"supervised_{self.start}_{file}"]
         parts += ["finetuned"] if self.finetune else []
         parts += ["anomaly"] if self.target == "anomaly" else []
+        parts += [self.field] if self.field != "mean" else []
+        parts += [f"spatial{self.spatial_weight:g}"] if self.spatial_weight else []
         parts += [f"stations{self.stations}_draw{self.draw}"] if self.stations else []
         parts += [f"folds{self.folds}"] if self.folds is not None else []
         parts += [f"seed{self.seed}"] if self.seed else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +20,13 @@ from model_utils.regression.starts import StartingEncoder
 
 
 def cached_embeddings(archive: TileArchive, start: StartingEncoder, accelerator: str) -> NDArray[np.float32]:
-    """Features of all tiles of a selection, from the cache where the same were computed before.
+    """Features of all tiles of a selection, n x d, as `embeddings_file` keeps them."""
+    features: NDArray[np.float32] = np.load(embeddings_file(archive, start, accelerator), allow_pickle=False)
+    return features
+
+
+def embeddings_file(archive: TileArchive, start: StartingEncoder, accelerator: str) -> Path:
+    """The NPY file with the features of all tiles of a selection, computed unless the same were before.
 
     The cache lies in `embeddings/` beside the archive, keyed by the archive's and the weights' hashes, the model (two
     models can have the same tensors and differ in padding), the normalisation and the rows, so that a changed input
@@ -31,7 +38,7 @@ def cached_embeddings(archive: TileArchive, start: StartingEncoder, accelerator:
         accelerator: Lightning's name of the device.
 
     Returns:
-        n x d, float32.
+        The file: n x d, float32.
     """
     rows = hashlib.sha256(archive.rows.tobytes()).hexdigest()
     parts = (
@@ -45,8 +52,7 @@ def cached_embeddings(archive: TileArchive, start: StartingEncoder, accelerator:
     key = hashlib.sha256("|".join(parts).encode()).hexdigest()[:24]
     path = archive.folder / "embeddings" / f"{key}.npy"
     if path.is_file():
-        features: NDArray[np.float32] = np.load(path, allow_pickle=False)
-        return features
+        return path
     device = torch.device("cuda" if has_cuda(accelerator) else "cpu")
     start.encoder.to(device)
     with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
@@ -62,4 +68,4 @@ def cached_embeddings(archive: TileArchive, start: StartingEncoder, accelerator:
     start.encoder.to("cpu")
     with atomic.replacing(path) as temporary:
         np.save(temporary, features)
-    return features
+    return path

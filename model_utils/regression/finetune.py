@@ -20,6 +20,7 @@ from contrastive_models.embedding import embed
 from contrastive_models.encoders import normalise
 from contrastive_models.views import ViewSettings, random_views
 from model_utils.archive.reader import TileArchive
+from model_utils.errors import InputError
 from model_utils.hardware import resolve_precision
 from model_utils.quiet import quiet_lightning
 from model_utils.regression.config import SuperviseConfig
@@ -121,7 +122,14 @@ def finetune(
 
     Returns:
         The head that belongs to the trained encoder, at the best epoch.
+
+    Raises:
+        InputError: A spatial loss is asked for.
     """
+    if config.spatial_weight > 0:
+        raise InputError(
+            f"--spatial_weight: found {config.spatial_weight:g} with --finetune, expected 0 (it needs a frozen encoder)"
+        )
     torch.manual_seed(config.seed)
     training = archive.subset(~validation)
     first = embed(start.encoder, training.tiles, len(training), start.mean, start.std)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,15 +13,15 @@ from contrastive_models.embedding import embed
 from model_utils.archive.reader import TileArchive
 from model_utils.errors import InputError
 from model_utils.regression.config import SuperviseConfig
+from model_utils.regression.conformal import calibrated_intervals, station_intervals
 from model_utils.regression.embeddings import cached_embeddings
 from model_utils.regression.finetune import finetune
 from model_utils.regression.head import FittedHead, HeadSettings, fit_head
+from model_utils.regression.other_dates import predict_other_dates
 from model_utils.regression.rounds import Round
 from model_utils.regression.starts import StartingEncoder
 from model_utils.regression.targets import make_target
 from model_utils.sampling.splits import validation_rows
-
-DATE_GROUPS = 5
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,19 @@ class FittedRound:
     Attributes:
         fitted: The head.
         predicted: Its predictions.
-        predicted_other_dates: Predictions by heads that trained on other dates only, NaN where there are none.
+        predicted_other_dates: Predictions by heads that trained on other dates only, NaN where there are none. With
+            anomaly targets that is the image's part; the same-day field is that of the date itself.
+        lower: Lower bounds of the intervals, NaN where there are none; they hold at test stations only.
+        upper: Upper bounds.
+        field: What the image's part was added to: the same-day field, or 0.
     """
 
     fitted: FittedHead
     predicted: NDArray[np.float64]
     predicted_other_dates: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    field: NDArray[np.float64]
 
 
 def fit_round(config: SuperviseConfig, labelled: TileArchive, each: Round, start: StartingEncoder) -> FittedRound:
@@ -50,63 +58,62 @@ def fit_round(config: SuperviseConfig, labelled: TileArchive, each: Round, start
     Returns:
         The head and predictions of all rows.
     """
-    samples = labelled.samples
-    target = make_target(config.target, samples, each.training)
-    learnt = target.values(samples["pm25"].to_numpy(np.float64))
-    training = np.flatnonzero(each.training)
+    samples = labelled.samples.assign(pm25=labelled.samples["pm25"].astype(float).where(each.training))
+    target = make_target(config.target, samples, each.training, config.field)
+    learnt = target.values(samples["pm25"].to_numpy())
+    training = each.training & np.isfinite(learnt)  # a field may say nothing at a station that is alone
     if config.finetune:
-        tiles = labelled.subset(training)
-        fitted = finetune(tiles, learnt[training], each.validation[training], start, config)
+        validation = _validation(config, samples, training)
+        tiles = labelled.subset(np.flatnonzero(training))
+        fitted = finetune(tiles, learnt[training], validation[training], start, config)
         features = embed(start.encoder, labelled.tiles, len(labelled), start.mean, start.std)
-        # the encoder itself has seen every date, and one fine-tuning a date group is too much to ask
+        predicted = fitted.predict(features) + target.offset
+        # one fine-tuning a group of dates or of stations is too much to ask: there are no predictions of other dates,
+        # and intervals rest on the validation stations, which chose the epoch but gave no gradient
         other_dates = np.full(len(samples), np.nan)
+        site = samples["site_id"]
+        unseen = np.where(validation & ~site.isin(site[training & ~validation]), predicted, np.nan)
+        intervals = calibrated_intervals(samples["pm25"].to_numpy(), unseen, site.to_numpy(), predicted)
     else:
-        settings = HeadSettings(**{item.name: getattr(config, item.name) for item in fields(HeadSettings)})
-        features = cached_embeddings(labelled, start, config.accelerator)
-        fitted = fit_head(features[training], learnt[training], each.validation[training], settings)
-        other_dates = predict_other_dates(features, learnt, samples, training, settings, config.validation_share)
-    return FittedRound(fitted, fitted.predict(features) + target.offset, other_dates + target.offset)
+        frozen = _FrozenEncoder(config, samples, cached_embeddings(labelled, start, config.accelerator))
+        fitted = frozen.fit(learnt, training)
+        predicted = fitted.predict(frozen.features) + target.offset
+        other_dates = predict_other_dates(partial(frozen.learn, learnt), samples, training, learnt, config.seed)
+        intervals = station_intervals(frozen.fit_predict, samples, training, predicted, seed=config.seed)
+    return FittedRound(fitted, predicted, other_dates + target.offset, *intervals, target.offset)
 
 
-def predict_other_dates(
-    features: NDArray[np.float32],
-    learnt: NDArray[np.float64],
-    samples: pd.DataFrame,
-    training: NDArray[np.int64],
-    settings: HeadSettings,
-    validation_share: float,
-) -> NDArray[np.float64]:
-    """Predicts every row with a head that never trained on a reading of that date.
+@dataclass(frozen=True)
+class _FrozenEncoder:
+    """Heads on features that were computed once."""
 
-    All tiles of a date share one sensor's gain, one sun and one haze. A head that trains on some stations of a date
-    can recognise the date by these and return its readings' level at the others: skill in time that needs no haze
-    at all (in simulated worlds without haze its interval excluded zero in 11 of 15 cities). So dates are dealt
-    into five groups, and each group is predicted from the other four. The other dates' mean level is then replaced by
-    that of all training rows: it is low just where the group is high, and would give a head that knows nothing a
-    negative correlation.
+    config: SuperviseConfig
+    samples: pd.DataFrame
+    features: NDArray[np.float32]
 
-    Args:
-        features: Embeddings of all rows, n x d.
-        learnt: What the regression learns, ug/m3, n.
-        samples: The rows: `site_id`, `local_date`.
-        training: Positions of the rows of training stations.
-        settings: How a head trains; its seed also deals the dates.
-        validation_share: For early stopping, as in the round itself.
+    def fit(self, learnt: NDArray[np.float64], training: NDArray[np.bool_]) -> FittedHead:
+        """Fits on the rows of a mask."""
+        settings = HeadSettings(**{item.name: getattr(self.config, item.name) for item in fields(HeadSettings)})
+        validation = _validation(self.config, self.samples, training)[training]
+        dates = self.samples["local_date"].to_numpy()[training]
+        return fit_head(self.features[training], learnt[training], validation, settings, dates)
 
-    Returns:
-        Predictions, n; NaN where the other dates are too few to train on.
-    """
-    dates, date = np.unique(samples["local_date"].to_numpy(), return_inverse=True)
-    group = np.random.default_rng(settings.seed).permutation(len(dates))[date] % DATE_GROUPS
-    predicted = np.full(len(samples), np.nan)
-    for number in np.unique(group):
-        others = training[group[training] != number]
+    def learn(self, learnt: NDArray[np.float64], training: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Predicts what was learnt, every row; NaN where the rows of the mask are too few to keep some apart."""
         try:
-            validation = validation_rows(samples.iloc[others], validation_share, settings.seed)
+            return self.fit(learnt, training).predict(self.features)
         except InputError:
-            continue
-        fitted = fit_head(features[others], learnt[others], validation, settings)
-        shown = group == number
-        level = learnt[training].mean() - float(fitted.head.target_mean)
-        predicted[shown] = fitted.predict(features[shown]) + level
-    return predicted
+            return np.full(len(self.samples), np.nan)
+
+    def fit_predict(self, training: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Predicts PM2.5 from the readings of the rows of a mask alone."""
+        target = make_target(self.config.target, self.samples, training, self.config.field)
+        learnt = target.values(self.samples["pm25"].to_numpy())
+        return self.learn(learnt, training & np.isfinite(learnt)) + target.offset
+
+
+def _validation(config: SuperviseConfig, samples: pd.DataFrame, training: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The rows that early stopping looks at, as a mask over all rows."""
+    validation = np.zeros(len(samples), dtype=bool)
+    validation[training] = validation_rows(samples[training], config.validation_share, config.seed)
+    return validation

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class HeadSettings:
-    """How a head trains; see `SuperviseConfig` for the fields."""
+    """How a head trains; see `SuperviseConfig` for the fields, and `head_loss` for `spatial_weight`."""
 
     epochs: int = 500
     batch_size: int = 256
@@ -24,6 +26,7 @@ class HeadSettings:
     dropout: float = 0.2
     patience: int = 50
     seed: int = 0
+    spatial_weight: float = 0.0
 
 
 class RegressionHead(nn.Sequential):
@@ -81,7 +84,7 @@ class FittedHead:
 
     Attributes:
         head: In evaluation mode.
-        history: `epoch`, `train_loss`, `validation_loss`: mean squared errors in variances of the target.
+        history: `epoch`, `train_loss`, `validation_loss`: `head_loss`, in variances of the target.
         best_epoch: Epoch with the lowest validation loss.
     """
 
@@ -96,26 +99,63 @@ class FittedHead:
             return self.head.in_units(output).double().numpy()
 
 
+def head_loss(output: Tensor, target: Tensor, day: Tensor | None = None, spatial_weight: float = 0.0) -> Tensor:
+    """Mean squared error + lambda x mean squared error of same-day anomalies, the spatial loss of Zheng et al. 2021.
+
+    Nearly all variance of daily PM2.5 is shared by a city's stations; the second term makes the rest count.
+
+    Args:
+        output: n.
+        target: n, in the same units.
+        day: Number of each row's date, from 0; None is the mean squared error alone.
+        spatial_weight: lambda.
+    """
+    if day is None:
+        return F.mse_loss(output, target)
+    error = output - target
+    rows = torch.bincount(day)
+    same_day = error.new_zeros(len(rows)).index_add(0, day, error) / rows.clamp(min=1)
+    return error.square().mean() + spatial_weight * (error - same_day[day]).square().mean()
+
+
+def shuffled_batches(count: int, day: Tensor | None, batch_size: int, generator: torch.Generator) -> Sequence[Tensor]:
+    """Deals rows into batches: one by one, or by whole dates where `day` numbers them from 0 (without gaps)."""
+    if day is None:
+        return torch.split(torch.randperm(count, generator=generator), batch_size)
+    days = int(day.max()) + 1
+    a_batch = max(1, round(batch_size * days / count))
+    batch = (torch.randperm(days, generator=generator) // a_batch)[day]
+    return [torch.nonzero(batch == number).squeeze(1) for number in range(-(-days // a_batch))]
+
+
 def fit_head(
     features: NDArray[np.float32],
     target: NDArray[np.float64],
     validation: NDArray[np.bool_],
     settings: HeadSettings,
+    dates: NDArray[Any] | None = None,
 ) -> FittedHead:
     """Trains a head with AdamW and stops early on the validation rows.
 
     Rows lie in memory and are shuffled by one permutation an epoch: a data loader would cost more than the
-    network.
+    network. With a spatial loss dates are shuffled instead, and a batch holds the rows of as many whole dates as make
+    about `batch_size` rows: anomalies are complete, and steps are as long as without it.
 
     Args:
         features: Embeddings, n x d.
         target: ug/m3, n.
         validation: Rows kept for early stopping; standardisation and gradients use the others only.
         settings: How to train.
+        dates: Date of each row, n; needed for a spatial loss only.
 
     Returns:
         The head of the epoch with the lowest validation loss.
+
+    Raises:
+        ValueError: A spatial loss without dates.
     """
+    if settings.spatial_weight > 0 and dates is None:
+        raise ValueError(f"spatial_weight {settings.spatial_weight:g}: dates are missing, expected one for each row")
     torch.manual_seed(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
     x, y = torch.from_numpy(features), torch.from_numpy(target).float()
@@ -124,6 +164,11 @@ def fit_head(
     head.standardise_on(x[~kept], y[~kept])
     x, y = head.standardised(x), (y - head.target_mean) / head.target_std
     x_train, y_train, x_validation, y_validation = x[~kept], y[~kept], x[kept], y[kept]
+    day, day_validation = None, None
+    if dates is not None and settings.spatial_weight > 0:
+        day, day_validation = (
+            torch.from_numpy(np.unique(dates[rows], return_inverse=True)[1]) for rows in (~validation, validation)
+        )
     optimiser = torch.optim.AdamW(
         head.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
@@ -132,15 +177,17 @@ def fit_head(
     for epoch in range(1, settings.epochs + 1):
         head.train()
         total = 0.0
-        for rows in torch.split(torch.randperm(len(x_train), generator=generator), settings.batch_size):
-            loss = F.mse_loss(head(x_train[rows]).squeeze(1), y_train[rows])
+        for rows in shuffled_batches(len(x_train), day, settings.batch_size, generator):
+            days = None if day is None else day[rows]
+            loss = head_loss(head(x_train[rows]).squeeze(1), y_train[rows], days, settings.spatial_weight)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             total += loss.item() * len(rows)
         head.eval()
         with torch.inference_mode():
-            validation_loss = F.mse_loss(head(x_validation).squeeze(1), y_validation).item()
+            output = head(x_validation).squeeze(1)
+            validation_loss = head_loss(output, y_validation, day_validation, settings.spatial_weight).item()
         history.append((epoch, total / len(x_train), validation_loss))
         if validation_loss < best:
             best, best_epoch, best_state = validation_loss, epoch, copy.deepcopy(head.state_dict())

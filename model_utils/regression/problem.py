@@ -68,7 +68,9 @@ class Prediction:
 class Method(Protocol):
     """A way to predict PM2.5."""
 
-    uses_same_day_readings: bool
+    @property
+    def uses_same_day_readings(self) -> bool:
+        """Whether it reads training stations on the day it predicts."""
 
     def predict(self, problem: Problem) -> Prediction:
         """Learns from the training rows and predicts every row."""

@@ -10,7 +10,9 @@ from typing import Any
 import pandas as pd
 
 from model_utils import atomic
+from model_utils.evaluation.coverage import coverage_table
 from model_utils.evaluation.table import statistics_table
+from model_utils.figures.coverage import draw_coverage
 from model_utils.figures.learning_curve import draw_learning_curve
 from model_utils.figures.predicted_observed import draw_predicted_observed
 from model_utils.figures.saving import save_figure
@@ -38,7 +40,7 @@ def write_statistics(folder: Path, name: str, statistics: Mapping[str, Any]) -> 
 def write_figures(
     folder: Path, predictions: pd.DataFrame, statistics: Mapping[str, Any], fitted: FittedHead, simulated: str
 ) -> list[Path]:
-    """Draws the six figures of an experiment.
+    """Draws the figures of an experiment; that of the intervals only where there are some.
 
     Args:
         folder: Where PNG and PDF go.
@@ -59,4 +61,7 @@ def write_figures(
         "station_map": draw_station_map(test, predictions[predictions["split"] != "test"], simulated),
         "time_series": draw_time_series(test, simulated),
     }
+    if statistics["coverage"] is not None:
+        tables = {statistics["experiment"]: coverage_table(test)}
+        figures["coverage"] = draw_coverage(tables, statistics["interval_level"], simulated)
     return [path for name, figure in figures.items() for path in save_figure(figure, folder, name)]

@@ -13,22 +13,19 @@ import pandas as pd
 from safetensors.torch import save_file
 
 from model_utils import atomic
-from model_utils.archive.quality import quality_counts
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.cities import load_city
-from model_utils.configuration import library_versions, record, save_config
+from model_utils.configuration import record, save_config
 from model_utils.errors import InputError
-from model_utils.evaluation.spatial import evaluated
-from model_utils.evaluation.statistics import evaluate
+from model_utils.evaluation.levels import round_level
 from model_utils.evaluation.table import format_table
 from model_utils.project import archive_folder, results_folder
-from model_utils.regression.ceilings import ceilings
 from model_utils.regression.config import SuperviseConfig
 from model_utils.regression.fitting import fit_round
 from model_utils.regression.head import FittedHead
-from model_utils.regression.references.catalogue import REFERENCES
 from model_utils.regression.report import write_figures, write_predictions, write_statistics
 from model_utils.regression.rounds import Round, make_rounds
+from model_utils.regression.scoring import experiment_statistics
 from model_utils.regression.starts import StartingEncoder, described_by_weights, starting_encoder
 from model_utils.regression.targets import make_target
 from model_utils.sampling.clouds import clear_tiles
@@ -70,7 +67,7 @@ def run_experiment(config: SuperviseConfig) -> dict[str, Any]:
     samples = labelled.samples
     rounds = make_rounds(samples, city, config)
     for each in rounds:  # before any weights are read: a target that cannot be made costs nothing
-        make_target(config.target, samples, each.training)
+        make_target(config.target, samples, each.training, config.field)
     start = starting_encoder(config, labelled.subset(~rounds[0].test))
 
     folder = results_folder(config.root, config.city, config.experiment)
@@ -108,9 +105,11 @@ def _run(
     folder: Path,
 ) -> dict[str, Any]:
     """Fits, scores, and writes everything into a folder."""
-    predictions, fitted = _predict(config, labelled, rounds, start, folder)
-    test = predictions[predictions["split"] == "test"]
-    statistics = _statistics(config, archive, labelled.samples, rounds, start, test, cloudy)
+    predictions, field_alone, fitted = _predict(config, labelled, rounds, start, folder)
+    test = predictions["split"] == "test"
+    statistics = experiment_statistics(
+        config, archive, labelled.samples, rounds, start, predictions[test], field_alone[test], cloudy
+    )
     write_predictions(folder / "predictions.parquet", predictions)
     write_statistics(folder, config.experiment, statistics)
     write_figures(folder / "figures", predictions, statistics, fitted, archive.metadata.simulated)
@@ -131,11 +130,18 @@ def _stands(folder: Path, identity: str, overwrite: bool) -> bool:
 
 def _predict(
     config: SuperviseConfig, labelled: TileArchive, rounds: list[Round], start: StartingEncoder, folder: Path
-) -> tuple[pd.DataFrame, FittedHead]:
-    """Fits every round and predicts its test rows; with a single round its other rows as well."""
+) -> tuple[pd.DataFrame, pd.DataFrame, FittedHead]:
+    """Fits every round and predicts its test rows; with a single round its other rows as well.
+
+    Returns:
+        Predictions, the same rows predicted by the same-day field alone, and the first round's head. With several
+        rounds each row carries the level of its round, `predicted_level`.
+    """
     samples = labelled.samples
     places = samples[["sample_id", "site_id", "site_name", "latitude", "longitude", "time_utc", "local_date"]]
-    frames, heads = [], []
+    several = len(rounds) > 1
+    frames: list[list[pd.DataFrame]] = [[], []]
+    heads = []
     for number, each in enumerate(rounds):
         if config.finetune:  # every round from the same start, which it then trains in place
             start = starting_encoder(config, labelled.subset(~each.test))
@@ -145,16 +151,21 @@ def _predict(
             split=split,
             observed=samples["pm25"].astype(float),
             predicted=done.predicted,
-            lower=np.nan,
-            upper=np.nan,
+            lower=np.where(each.test, done.lower, np.nan),  # intervals say nothing of stations that were trained on
+            upper=np.where(each.test, done.upper, np.nan),
             predicted_other_dates=done.predicted_other_dates,
         )
-        frames.append(frame[each.test if len(rounds) > 1 else split != ""])
-        _save_model(config, done.fitted, start, folder / "model", f"_fold{number}" if len(rounds) > 1 else "")
+        for into, predicted in zip(frames, (done.predicted, done.field), strict=True):
+            rows = frame.assign(predicted=predicted)
+            if several:
+                rows = rows.assign(predicted_level=round_level(predicted, each.training, samples["local_date"]))
+            into.append(rows[each.test if several else split != ""])
+        _save_model(config, done.fitted, start, folder / "model", f"_fold{number}" if several else "")
         heads.append(done.fitted)
         count, epochs = int(each.training.sum()), len(done.fitted.history)
         print(f"fitted {count} rows, best epoch {done.fitted.best_epoch} of {epochs}", flush=True)
-    return pd.concat(frames, ignore_index=True), heads[0]
+    predictions, field_alone = (pd.concat(of_rounds, ignore_index=True) for of_rounds in frames)
+    return predictions, field_alone, heads[0]
 
 
 def _save_model(config: SuperviseConfig, fitted: FittedHead, start: StartingEncoder, folder: Path, suffix: str) -> None:
@@ -166,62 +177,3 @@ def _save_model(config: SuperviseConfig, fitted: FittedHead, start: StartingEnco
     for name, state in states.items():
         with atomic.replacing(folder / f"{name}{suffix}.safetensors") as temporary:
             save_file({key: tensor.contiguous() for key, tensor in state.items()}, temporary, metadata=described)
-
-
-def _statistics(
-    config: SuperviseConfig,
-    archive: TileArchive,
-    samples: pd.DataFrame,
-    rounds: list[Round],
-    start: StartingEncoder,
-    test: pd.DataFrame,
-    cloudy: int,
-) -> dict[str, Any]:
-    """Scores of the method and of the references on the same test rows, and where all of it comes from."""
-    seen = None if start.seen_sites is None else len(start.seen_sites & set(test["site_id"]))
-    scored = samples["sample_id"].isin(evaluated(test)["sample_id"])
-    trained_on = np.logical_or.reduce([each.training for each in rounds])
-    references: dict[str, Any] = {}
-    for reference in (*REFERENCES, *ceilings(samples)):
-        predicted = np.full(len(samples), np.nan)
-        for each in rounds:
-            predicted[each.test] = reference.predict(samples[each.training], samples[each.test].drop(columns="pm25"))
-        rows = samples.assign(observed=samples["pm25"].astype(float), predicted=predicted)
-        rows = rows[np.logical_or.reduce([each.test for each in rounds])]
-        references[reference.name] = {
-            **evaluate(rows, config.bootstrap_draws, config.seed),
-            "uses_same_day_readings": reference.uses_same_day_readings,
-        }
-    return {
-        "experiment": config.experiment,
-        "city": config.city,
-        "simulated": archive.metadata.simulated,
-        **_scores(test, config),
-        "uses_same_day_readings": config.target == "anomaly",
-        "split": f"{config.folds} contiguous folds" if config.folds else "hold-out list of the city",
-        "n_samples_cloudy_left_out": cloudy,
-        "quality_counts": quality_counts(samples.loc[scored, "quality"]),
-        "quality_counts_training": quality_counts(samples.loc[trained_on, "quality"]),
-        "quality_counts_archive": quality_counts(archive.samples["quality"]),
-        "n_stations_training": int(np.median([samples.loc[each.training, "site_id"].nunique() for each in rounds])),
-        "transductive": None if seen is None else seen > 0,  # None: 2022 weights do not say it
-        "test_stations_seen_in_pretraining": seen,
-        "seeds": {"seed": config.seed, "draw": config.draw},
-        "versions": library_versions(),
-        "archive_sha256": archive.metadata.content_sha256,
-        "weights_sha256": start.sha256,
-        "references": references,
-    }
-
-
-def _scores(test: pd.DataFrame, config: SuperviseConfig) -> dict[str, Any]:
-    """Scores of the test rows; `temporal_r` is that of heads which never trained on the date they predict.
-
-    The correlation of the predictions themselves is kept as `temporal_r_paper`, as the paper's hold-out has it.
-    """
-    scores = evaluate(test, config.bootstrap_draws, config.seed)
-    other = evaluate(test.assign(predicted=test["predicted_other_dates"]), config.bootstrap_draws, config.seed)
-    for key in ("temporal_r", "temporal_r_ci95"):
-        scores[key.replace("temporal_r", "temporal_r_paper")] = scores[key]
-        scores[key] = other[key]
-    return scores

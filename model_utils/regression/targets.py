@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_utils.errors import InputError
-from model_utils.regression.references.same_day import same_day_mean
+from model_utils.regression.references.fields import Field, leave_own_out
 
 LEAST_STATIONS_FOR_ANOMALY = 3
 
@@ -19,8 +19,8 @@ class Target:
     """What is added back to a regression's output to give PM2.5.
 
     Attributes:
-        offset: ug/m3 by row: zero for absolute targets, the training stations' same-day mean for anomalies (NaN
-            on days when no training station has a reading).
+        offset: ug/m3 by row: zero for absolute targets, the same-day field of the other stations for anomalies (NaN
+            where no other known station reads that day: such a row can neither be learnt from nor predicted).
     """
 
     offset: NDArray[np.float64]
@@ -30,13 +30,21 @@ class Target:
         return pm25 - self.offset
 
 
-def make_target(kind: str, samples: pd.DataFrame, training: NDArray[np.bool_]) -> Target:
-    """Builds the target of all rows from the readings of the training rows alone.
+def make_target(
+    kind: str,
+    samples: pd.DataFrame,
+    training: NDArray[np.bool_],
+    field: Field = "mean",
+    known: NDArray[np.bool_] | None = None,
+) -> Target:
+    """Builds the target of all rows from the readings of the known rows alone.
 
     Args:
         kind: absolute or anomaly.
         samples: All labelled rows: `site_id`, `latitude`, `longitude`, `local_date`, `pm25`.
-        training: Rows of training stations.
+        training: Rows to learn from.
+        field: What an anomaly is one from; see `leave_own_out`.
+        known: Rows whose readings may be used as readings of the day; by default the training rows.
 
     Raises:
         InputError: An anomaly needs at least three training stations.
@@ -48,4 +56,4 @@ def make_target(kind: str, samples: pd.DataFrame, training: NDArray[np.bool_]) -
         raise InputError(
             f"--target anomaly: found {stations} training stations, expected at least {LEAST_STATIONS_FOR_ANOMALY}"
         )
-    return Target(same_day_mean(samples[training], samples))
+    return Target(leave_own_out(field, samples, training, training if known is None else known))

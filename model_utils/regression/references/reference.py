@@ -20,8 +20,10 @@ class Reference:
         predict: (train, test) -> one prediction per row of `test`, ug/m3, NaN where it has none. Both frames have
             site_id, latitude, longitude (WGS84 degrees), local_date, and whatever else the reference
             documents; `train` has pm25 (ug/m3, NaN = no reading). `test`'s pm25 is never looked at.
+        trials: How many settings it tries on validation stations taken out of the training stations.
     """
 
     name: str
     uses_same_day_readings: bool
     predict: Callable[[pd.DataFrame, pd.DataFrame], NDArray[np.float64]]
+    trials: int = 0

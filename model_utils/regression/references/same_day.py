@@ -2,44 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics.pairwise import haversine_distances
+
+from model_utils.geography import great_circle_km
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """n stations that read on d days, seen from m places.
+
+    Attributes:
+        readings: ug/m3, n x d, NaN where a station does not read.
+        apart: Distance between stations, km, n x n.
+        distance: Distance from places to stations, km, m x n.
+        own: Whether the place is that very station, m x n; no place is shown its own reading.
+    """
+
+    readings: NDArray[np.float64]
+    apart: NDArray[np.float64]
+    distance: NDArray[np.float64]
+    own: NDArray[np.bool_]
 
 
 def same_day_mean(train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
-    """The mean of the training stations that read on that day; NaN where none does."""
-    daily = _station_days(train).mean()
-    return test["local_date"].map(daily).to_numpy(float)
+    """The mean of the other training stations that read on that day; NaN where none does."""
+    return at_rows(train, test, mean_field)
 
 
 def inverse_distance(train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
-    """Mean of the same day's training stations, weighted by 1 / great-circle distance^2 (Shepard 1968).
+    """Mean of the same day's other training stations, weighted by 1 / great-circle distance^2 (Shepard 1968).
 
-    A station at distance 0 that reads that day gives its reading. NaN where no training station reads that day.
+    Another station at distance 0 that reads that day gives its reading. NaN where none reads that day.
     """
-    readings = _station_days(train)
+    return at_rows(train, test, _inverse_distance_field)
+
+
+def at_rows(
+    train: pd.DataFrame, test: pd.DataFrame, field: Callable[[Neighbours], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """A field of the readings in `train` at the rows of `test`, without a row's own station.
+
+    Args:
+        train: Rows with site_id, latitude, longitude, local_date, pm25.
+        test: Rows with the same but pm25.
+        field: Gives places x days, ug/m3; it is asked for every site of `test` on every day of `train` at once.
+
+    Returns:
+        ug/m3 by row of `test`, NaN on days without a reading.
+    """
+    readings = station_days(train)
     if readings.empty or test.empty:
         return np.full(len(test), np.nan)
-    places = train.drop_duplicates("site_id").set_index("site_id").loc[readings.index]
+    stations = train.drop_duplicates("site_id").set_index("site_id").loc[readings.index]
     sites = test.drop_duplicates("site_id")
-    distance = haversine_distances(*(np.radians(frame[["latitude", "longitude"]]) for frame in (sites, places)))
-    at_station = distance == 0
-    weight = np.where(at_station, 0, 1 / np.where(at_station, 1, distance) ** 2)  # the Earth's radius cancels
-
-    # test sites x training days: weighted mean of the stations present, else the reading at the very place
-    present = readings.notna().to_numpy(float)
-    filled = readings.fillna(0).to_numpy()
-    here = at_station @ present > 0
-    total = np.where(here, at_station @ present, weight @ present)
-    mean = np.where(here, at_station @ filled, weight @ filled) / np.where(total > 0, total, np.nan)
-
+    own = readings.index.get_indexer(pd.Index(sites["site_id"]))[:, None] == np.arange(len(readings))
+    neighbours = Neighbours(readings.to_numpy(), _km(stations, stations), _km(sites, stations), own)
     day = readings.columns.get_indexer(pd.Index(test["local_date"]))
     site = pd.Index(sites["site_id"]).get_indexer(pd.Index(test["site_id"]))
-    return np.where(day >= 0, mean[site, day], np.nan)
+    return np.where(day >= 0, field(neighbours)[site, day], np.nan)
 
 
-def _station_days(rows: pd.DataFrame) -> pd.DataFrame:
+def station_days(rows: pd.DataFrame) -> pd.DataFrame:
     """Readings as stations x days, averaged where a station reads twice a day, NaN where it does not."""
     return rows.dropna(subset="pm25").pivot_table(index="site_id", columns="local_date", values="pm25").astype(float)
+
+
+def mean_field(neighbours: Neighbours) -> NDArray[np.float64]:
+    """Places x days: the mean of the other stations."""
+    return _weighted_mean((~neighbours.own).astype(float), neighbours.readings)
+
+
+def _inverse_distance_field(neighbours: Neighbours) -> NDArray[np.float64]:
+    at_station = (neighbours.distance == 0) & ~neighbours.own
+    apart = neighbours.distance > 0
+    weight = np.where(apart, np.where(apart, neighbours.distance, 1) ** -2.0, 0)
+    there = _weighted_mean(at_station.astype(float), neighbours.readings)
+    return np.where(np.isnan(there), _weighted_mean(weight * ~neighbours.own, neighbours.readings), there)
+
+
+def _weighted_mean(weight: NDArray[np.float64], readings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Places x days: the mean over the stations present, NaN where none has a weight."""
+    total = weight @ np.isfinite(readings).astype(float)
+    mean: NDArray[np.float64] = weight @ np.nan_to_num(readings) / np.where(total > 0, total, np.nan)
+    return mean
+
+
+def _km(a: pd.DataFrame, b: pd.DataFrame) -> NDArray[np.float64]:
+    (latitude1, longitude1), (latitude2, longitude2) = (
+        frame[["latitude", "longitude"]].to_numpy(float).T for frame in (a, b)
+    )
+    return great_circle_km(latitude1[:, None], longitude1[:, None], latitude2, longitude2)

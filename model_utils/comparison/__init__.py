@@ -1,0 +1,1 @@
+"""The honest comparison: every method, every reference, with intervals."""

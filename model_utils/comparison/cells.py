@@ -1,0 +1,134 @@
+"""One cell of a comparison: one method on one run of a design."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from model_utils import atomic
+from model_utils.comparison.designs import Run
+from model_utils.comparison.methods import Ingredients, MethodEntry
+from model_utils.configuration import package_version
+from model_utils.evaluation.levels import round_level
+from model_utils.regression.conformal import station_intervals
+from model_utils.regression.other_dates import predict_other_dates
+from model_utils.regression.problem import Method, hidden
+
+WITH_INTERVALS = ("hold_out",)
+"""Designs whose cells refit on parts of the training stations to calibrate intervals."""
+
+WITH_OTHER_DATES = ("hold_out", "folds")
+"""Designs whose cells refit on parts of the dates; in `temporal` the dates are apart already."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One file of predictions."""
+
+    run: Run
+    entry: MethodEntry
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        """Relative to the folder of all cells."""
+        return Path(self.run.name) / f"{self.entry.name}_seed{self.seed}.parquet"
+
+    def identity(self, shared: Ingredients) -> str:
+        """Hash of all that the numbers depend on, so that a changed setting computes anew just what it changes."""
+        config = shared.config
+        described = {
+            "version": package_version(),
+            "rows": shared.sha256["rows", 0],
+            "run": self.run.sha256,
+            "method": self.entry.name,
+            "seed": self.seed,
+            "weights": shared.sha256.get((self.entry.start, self.seed))
+            or shared.sha256.get((self.entry.start, config.seed)),
+            "head": [config.head, config.spatial_weight] if self.entry.start else None,
+            "training": [config.encoder, config.epochs, config.patience, *config.learning_rates]
+            if self.entry.seeded
+            else None,
+            "interval_level": config.interval_level if self.run.design in WITH_INTERVALS else None,
+        }
+        return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def stands(cell: Cell, folder: Path, shared: Ingredients) -> bool:
+    """Whether a cell's file is there and holds what would be computed now."""
+    path = folder / cell.path
+    try:
+        return path.is_file() and read_cell(path).attrs["identity"] == cell.identity(shared)
+    except (OSError, ValueError, KeyError):
+        return False  # damaged or of another version: computed anew
+
+
+def run_cell(cell: Cell, folder: Path, shared: Ingredients) -> float:
+    """Computes a cell and writes it whole or not at all.
+
+    Returns:
+        Seconds it took.
+    """
+    started = time.perf_counter()
+    method = cell.entry.build(shared, cell.seed)
+    frame, notes = predict_run(method, cell, shared)
+    seconds = time.perf_counter() - started
+    frame.attrs.update(identity=cell.identity(shared), seconds=seconds, **notes)
+    path = folder / cell.path
+    with atomic.replacing(path) as temporary:
+        frame.to_parquet(temporary, index=False)
+    return seconds
+
+
+def read_cell(path: Path) -> pd.DataFrame:
+    """Reads what `run_cell` wrote: `row` (position among the labelled rows), `predicted` and others, and `attrs`."""
+    return pd.read_parquet(path)
+
+
+def predict_run(method: Method, cell: Cell, shared: Ingredients) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Predicts the test rows of every fold.
+
+    Returns:
+        `row`, `predicted`, `predicted_level` (several folds), `predicted_other_dates`, `lower` and `upper` (ug/m3, NaN
+        where there is none), and notes: `trials` of one fit and the settings `chosen` in the first fold.
+    """
+    samples, dates, run = shared.samples, shared.samples["local_date"].to_numpy(), cell.run
+    frames: list[pd.DataFrame] = []
+    notes: dict[str, Any] = {}
+    for fold in run.folds:
+        prediction = method.predict(hidden(samples, fold.training, fold.known, cell.seed))
+        values = prediction.values
+        notes = notes or {"trials": prediction.trials, "chosen": dict(prediction.chosen)}
+        nothing = np.full(len(samples), np.nan)
+        other_dates, lower, upper = nothing, nothing, nothing
+        known = samples["pm25"].to_numpy(np.float64, copy=True)
+        known[~fold.training] = np.nan  # what a refit may see
+        masked = samples.assign(pm25=known)
+
+        def refit(rows: NDArray[np.bool_], masked: pd.DataFrame = masked) -> NDArray[np.float64]:
+            return method.predict(hidden(masked, rows, seed=cell.seed)).values
+
+        if cell.entry.affordable and run.design in WITH_OTHER_DATES and not method.uses_same_day_readings:
+            other_dates = predict_other_dates(refit, masked, fold.training, known, cell.seed)
+        if cell.entry.affordable and run.design in WITH_INTERVALS:
+            lower, upper = station_intervals(
+                refit, masked, fold.training, values, shared.config.interval_level, seed=cell.seed
+            )
+        columns = {
+            "predicted": values,
+            "predicted_other_dates": other_dates,
+            "lower": lower,
+            "upper": upper,
+        }
+        if len(run.folds) > 1:
+            columns["predicted_level"] = round_level(values, fold.training, dates)
+        frames.append(pd.DataFrame({"row": np.arange(len(samples)), **columns})[fold.test])
+    return pd.concat(frames, ignore_index=True), notes

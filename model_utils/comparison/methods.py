@@ -1,0 +1,191 @@
+"""All methods of a comparison: their names, what they use, and how they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from model_utils.archive.reader import TileArchive
+from model_utils.comparison.config import CompareConfig, Field
+from model_utils.regression.ceilings import ceilings
+from model_utils.regression.config import SuperviseConfig
+from model_utils.regression.forests.cnn_rf import ForestOnFeatures
+from model_utils.regression.forests.joint import JointModel
+from model_utils.regression.head import HeadSettings
+from model_utils.regression.image_methods import FrozenEncoder
+from model_utils.regression.network_head import NetworkHead
+from model_utils.regression.problem import Method, Prediction, Problem
+from model_utils.regression.references.catalogue import REFERENCES
+from model_utils.regression.references.reference import Reference
+from model_utils.regression.ridge_head import RidgeHead
+from model_utils.regression.trained_encoder import TrainedEncoder
+from model_utils.regression.tuned import TunedHead
+
+NAMES = {"randomly_initialized": "random_frozen", "transfer_learning": "imagenet"}
+"""What a frozen start is called in the tables, where not by its own name."""
+
+FIELD_REFERENCES = {"mean": "same_day_mean", "inverse_distance": "inverse_distance", "kriging": "ordinary_kriging"}
+"""The reference that is a same-day field alone."""
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What all cells share; it travels to every process, so images and features travel as paths.
+
+    Attributes:
+        config: The comparison's.
+        labelled: Clear tiles with a reading.
+        samples: Their n rows, with `band_*` columns.
+        embeddings: (start, seed) -> NPY file of the start's features, n x d; a start that is not here is skipped.
+        sha256: Hash of the archive, of the start's weights by (start, seed), and of the rows.
+    """
+
+    config: CompareConfig
+    labelled: TileArchive
+    samples: pd.DataFrame
+    embeddings: Mapping[tuple[str, int], Path]
+    sha256: Mapping[tuple[str, int], str]
+
+    def features(self, start: str, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        """A start's features, memory-mapped; starts without a seed of their own have seed `config.seed`."""
+        key = (start, seed) if (start, seed) in self.embeddings else (start, self.config.seed)
+        mapped: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = np.load(self.embeddings[key], mmap_mode="r")
+        return mapped
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A row of the tables.
+
+    Attributes:
+        name: In every table.
+        family: reference, start, field (plus image), joint (with weather) or ceiling.
+        build: Makes the method for a seed.
+        uses_same_day_readings: Whether it reads training stations on the day it predicts.
+        uses_images: Whether it sees images.
+        uses_weather: Whether it sees weather.
+        start: The encoder it stands on, or ''.
+        seeded: Whether its numbers depend on the seed.
+        affordable: False for what is trained anew for minutes: such a method runs in the hold-out only, once.
+    """
+
+    name: str
+    family: str
+    build: Callable[[Ingredients, int], Method]
+    uses_same_day_readings: bool = False
+    uses_images: bool = False
+    uses_weather: bool = False
+    start: str = ""
+    seeded: bool = False
+    affordable: bool = True
+
+
+@dataclass(frozen=True)
+class ReferenceMethod:
+    """A reference behind the interface of all methods."""
+
+    reference: Reference
+
+    @property
+    def uses_same_day_readings(self) -> bool:
+        """As the reference says."""
+        return self.reference.uses_same_day_readings
+
+    def predict(self, problem: Problem) -> Prediction:
+        """Gives the reference what it may know, and every row to predict."""
+        rows = problem.known if self.uses_same_day_readings else problem.training
+        values = self.reference.predict(problem.samples[rows], problem.samples.drop(columns="pm25"))
+        return Prediction(values, trials=self.reference.trials)
+
+
+def method_entries(config: CompareConfig, samples: pd.DataFrame) -> list[MethodEntry]:
+    """All methods, in the order of the tables."""
+    seeded_head = config.head == "network"
+    entries = [
+        MethodEntry(
+            reference.name,
+            family,
+            _reference(reference),
+            uses_same_day_readings=reference.uses_same_day_readings,
+            uses_images=reference.name.startswith("band_"),
+            uses_weather=reference.name.startswith("weather_"),
+        )
+        for family, references in (("reference", REFERENCES), ("ceiling", ceilings(samples)))
+        for reference in references
+    ]
+    if config.trained:
+        entries.append(
+            MethodEntry("random_trained", "start", _trained, uses_images=True, seeded=True, affordable=False)
+        )
+    for start in config.starts:
+        name, seeded = NAMES.get(start, start), seeded_head or start == "randomly_initialized"
+        entries.append(
+            MethodEntry(name, "start", _frozen(start), uses_images=True, start=start, seeded=seeded),
+        )
+        if start not in config.combined_starts:
+            continue
+        entries += [
+            MethodEntry(
+                f"{name}+{field}",
+                "field",
+                _frozen(start, field),
+                uses_same_day_readings=True,
+                uses_images=True,
+                start=start,
+                seeded=seeded,
+            )
+            for field in config.fields
+        ]
+        entries += [
+            MethodEntry(
+                f"{kind}_{name}", "joint", build, uses_images=True, uses_weather=True, start=start, seeded=seeded
+            )
+            for kind, build in (("joint", _joint(start)), ("cnn_rf", _cnn_rf(start)))
+        ]
+    order = ("reference", "start", "field", "joint", "ceiling")
+    return sorted(entries, key=lambda entry: order.index(entry.family))
+
+
+def _head(config: CompareConfig) -> TunedHead:
+    if config.head == "ridge":
+        return RidgeHead(config.spatial_weight)
+    settings = HeadSettings(epochs=config.epochs, patience=config.patience, spatial_weight=config.spatial_weight)
+    return NetworkHead(settings, learning_rates=config.learning_rates)
+
+
+def _reference(reference: Reference) -> Callable[[Ingredients, int], Method]:
+    return lambda shared, seed: ReferenceMethod(reference)
+
+
+def _frozen(start: str, field: Field | None = None) -> Callable[[Ingredients, int], Method]:
+    def build(shared: Ingredients, seed: int) -> Method:
+        target = "absolute" if field is None else "anomaly"
+        return FrozenEncoder(shared.features(start, seed), _head(shared.config), target, field or "mean")
+
+    return build
+
+
+def _joint(start: str) -> Callable[[Ingredients, int], Method]:
+    return lambda shared, seed: JointModel(shared.features(start, seed), _head(shared.config))
+
+
+def _cnn_rf(start: str) -> Callable[[Ingredients, int], Method]:
+    return lambda shared, seed: ForestOnFeatures(shared.features(start, seed))
+
+
+def _trained(shared: Ingredients, seed: int) -> Method:
+    return TrainedEncoder(
+        shared.labelled, supervise_config(shared.config, "randomly_initialized", seed), shared.config.learning_rates
+    )
+
+
+def supervise_config(config: CompareConfig, start: str, seed: int) -> SuperviseConfig:
+    """The settings of one start, as `pm25 supervise` has them."""
+    shared = {item.name for item in fields(SuperviseConfig)} & {item.name for item in fields(CompareConfig)}
+    values = {name: getattr(config, name) for name in shared - {"seed", "folds", "imagenet_weights"}}
+    imagenet = config.imagenet_weights if start == "transfer_learning" else None
+    return SuperviseConfig(start=start, seed=seed, imagenet_weights=imagenet, **values)  # type: ignore[arg-type]

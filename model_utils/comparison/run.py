@@ -1,0 +1,147 @@
+"""`pm25 compare`: all methods, all designs, one table."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+import numpy as np
+import pandas as pd
+
+from model_utils.archive.reader import TileArchive, open_archive
+from model_utils.cities import load_city
+from model_utils.comparison.alarms import alarms
+from model_utils.comparison.cells import Cell, stands
+from model_utils.comparison.collect import collect, comparison_differences, comparison_table, pairs, score_outcomes
+from model_utils.comparison.config import CompareConfig
+from model_utils.comparison.designs import held_out_stations, make_runs
+from model_utils.comparison.methods import Ingredients, MethodEntry, method_entries
+from model_utils.comparison.pool import run_cells
+from model_utils.comparison.report import write_report
+from model_utils.comparison.starts import EmbeddedStarts, embed_starts
+from model_utils.comparison.tables import format_comparison
+from model_utils.configuration import save_config
+from model_utils.errors import InputError
+from model_utils.evaluation.split_half import split_half
+from model_utils.project import archive_folder, results_folder
+from model_utils.regression.band_statistics import band_feature_names, band_statistics_features
+from model_utils.regression.weather_inputs import weather_inputs
+from model_utils.sampling.clouds import clear_tiles
+from model_utils.sampling.splits import station_table
+
+
+def compare(config: CompareConfig) -> None:
+    """Runs a comparison, writes its tables and figures, and prints the table; what stands is not computed again.
+
+    Raises:
+        InputError: The city, its archive or the settings are wrong.
+    """
+    began = time.perf_counter()
+    city = load_city(config.city, config.root)
+    archive = open_archive(archive_folder(config.root, config.city))
+    labelled = _labelled(archive, config)
+    stations = station_table(labelled.samples)
+    held_out, where = held_out_stations(stations, city)
+    runs = make_runs(labelled.samples, held_out, config)
+    print(
+        f"{len(labelled)} clear tiles with a reading at {len(stations)} stations, {len(held_out)} of them held out "
+        f"({where})",
+        flush=True,
+    )
+
+    training = labelled.subset(~labelled.samples["site_id"].isin(held_out).to_numpy())
+    starts = embed_starts(config, labelled, training)
+    shared = _ingredients(config, labelled, starts)
+    embedded = time.perf_counter()
+
+    entries = method_entries(config, shared.samples)
+    skipped = {entry.name: reason for entry in entries if (reason := _why_skipped(entry, shared.samples, starts))}
+    cells = [
+        Cell(run, entry, seed)
+        for run in runs
+        for entry in entries
+        if entry.name not in skipped and (entry.affordable or run.design == "hold_out")
+        for seed in range(config.seed, config.seed + (config.seeds if entry.seeded and entry.affordable else 1))
+    ]
+    folder = results_folder(config.root, config.city, f"compare_{config.preset}")
+    missing = [cell for cell in cells if not stands(cell, folder / "cells", shared)]
+    print(f"{len(cells)} cells, {len(cells) - len(missing)} of them there already", flush=True)
+    save_config(folder / "config.yaml", config)
+    seconds = run_cells(missing, folder / "cells", shared, config.jobs)
+    computed = time.perf_counter()
+
+    outcomes = collect(cells, folder / "cells", shared.samples)
+    scores = score_outcomes(outcomes, config.bootstrap_draws, config.seed)
+    table = comparison_table(outcomes, scores, starts.seen_sites, config.interval_level)
+    differences = comparison_differences(outcomes, scores, pairs(entries))
+    heading = _heading(config, archive, labelled, where, table)
+    write_report(folder, _with_skipped(table, entries, skipped), differences, outcomes, heading, config, archive)
+    print(format_comparison(table))
+    for line in heading:
+        print(line)
+    scored = time.perf_counter()
+    for what, value in sorted(seconds.items(), key=lambda item: -item[1])[:8]:
+        print(f"  {what}: {value:.0f} s of its cells")
+    print(f"starts {embedded - began:.0f} s, cells {computed - embedded:.0f} s, scores {scored - computed:.0f} s")
+    print(f"results: {folder}")
+
+
+def _labelled(archive: TileArchive, config: CompareConfig) -> TileArchive:
+    read = archive.samples["pm25"].notna().to_numpy()
+    labelled = archive.subset(read & clear_tiles(archive.samples, config.max_cloud_fraction))
+    if not len(labelled):
+        raise InputError(f"{archive.folder}: found no clear tile with a reading, so there is nothing to compare")
+    return labelled
+
+
+def _ingredients(config: CompareConfig, labelled: TileArchive, starts: EmbeddedStarts) -> Ingredients:
+    bands = pd.DataFrame(
+        band_statistics_features(labelled), columns=band_feature_names(labelled.metadata.bands), dtype=float
+    )
+    digest = hashlib.sha256(labelled.metadata.content_sha256.encode() + labelled.rows.tobytes()).hexdigest()
+    return Ingredients(
+        config,
+        labelled,
+        pd.concat([labelled.samples, bands], axis=1),
+        starts.embeddings,
+        {**starts.sha256, ("rows", 0): digest},
+    )
+
+
+def _heading(
+    config: CompareConfig, archive: TileArchive, labelled: TileArchive, where: str, table: pd.DataFrame
+) -> list[str]:
+    """What the data are, the ceiling of real readings, and whatever looks too good."""
+    samples, simulated = labelled.samples, archive.metadata.simulated
+    lines = [
+        f"{config.city}: {len(samples)} tiles, {samples['site_id'].nunique()} stations, "
+        f"{samples['local_date'].nunique()} dates; hold-out: {where}.",
+        f"Simulated: {simulated}."
+        + ("" if simulated == "no" else " No number here says anything about the real city."),
+    ]
+    halves = split_half(samples, config.bootstrap_draws, config.seed)
+    if halves["split_half_r"] is not None:
+        low, high = halves["split_half_r_ci95"] or (np.nan, np.nan)
+        lines.append(
+            f"Station anomalies of the first half of the dates correlate at {halves['split_half_r']:.2f} "
+            f"[{low:.2f}, {high:.2f}] with those of the second; random halves at {halves['split_half_r_random']:.2f}: "
+            f"no static predictor can be expected above {halves['ceiling']:.2f} in spatial r."
+        )
+    return lines + [f"Too good: {line}" for line in alarms(table, archive.metadata.created_by)]
+
+
+def _why_skipped(entry: MethodEntry, samples: pd.DataFrame, starts: EmbeddedStarts) -> str | None:
+    if entry.start in starts.skipped:
+        return starts.skipped[entry.start]
+    if entry.uses_weather and not weather_inputs(samples, np.ones(len(samples), dtype=bool)).names:
+        return "the archive holds no temperature, humidity or pressure"
+    return None
+
+
+def _with_skipped(table: pd.DataFrame, entries: list[MethodEntry], skipped: dict[str, str]) -> pd.DataFrame:
+    rows = [
+        {"design": "hold_out", "method": entry.name, "family": entry.family, "skipped": skipped[entry.name]}
+        for entry in entries
+        if entry.name in skipped
+    ]
+    return pd.concat([table.assign(skipped=None), pd.DataFrame(rows)], ignore_index=True) if rows else table

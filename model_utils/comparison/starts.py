@@ -1,0 +1,87 @@
+"""The encoders of a comparison: trained where they are missing, embedded once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_utils.archive.reader import TileArchive
+from model_utils.comparison.config import CompareConfig
+from model_utils.comparison.methods import supervise_config
+from model_utils.configuration import from_preset
+from model_utils.errors import InputError
+from model_utils.pretraining.config import PretrainConfig
+from model_utils.pretraining.run import pretrain
+from model_utils.project import weights_path
+from model_utils.regression.embeddings import embeddings_file
+from model_utils.regression.starts import starting_encoder
+
+
+@dataclass(frozen=True)
+class EmbeddedStarts:
+    """What the starts are, and which could not be had.
+
+    Attributes:
+        embeddings: (start, seed) -> NPY file of its features.
+        sha256: (start, seed) -> hash of its weights.
+        seen_sites: start -> sites whose images it was trained on; None where the weights do not say it.
+        skipped: start -> why it is not there.
+    """
+
+    embeddings: dict[tuple[str, int], Path]
+    sha256: dict[tuple[str, int], str]
+    seen_sites: dict[str, frozenset[str] | None]
+    skipped: dict[str, str]
+
+
+def embed_starts(config: CompareConfig, labelled: TileArchive, training: TileArchive) -> EmbeddedStarts:
+    """Trains missing weights, and computes the features of every start.
+
+    Random encoders are drawn once a seed; weights and ImageNet are what they are.
+
+    Args:
+        config: Which starts.
+        labelled: Tiles to embed.
+        training: Tiles of stations that are not held out.
+    """
+    found = EmbeddedStarts({}, {}, {}, {})
+    for start in config.starts:
+        seeds = range(config.seed, config.seed + config.seeds) if start == "randomly_initialized" else (config.seed,)
+        for seed in seeds:
+            try:
+                _pretrained(config, start)
+                encoder = starting_encoder(supervise_config(config, start, seed), training)
+            except InputError as error:
+                found.skipped[start] = str(error)
+                print(f"skipped: {start}: {error}", flush=True)
+                break
+            found.embeddings[start, seed] = embeddings_file(labelled, encoder, config.accelerator)
+            found.sha256[start, seed] = encoder.sha256
+            found.seen_sites[start] = encoder.seen_sites
+    return found
+
+
+def _pretrained(config: CompareConfig, start: str) -> None:
+    """Trains a contrastive start whose weights are missing, on no tile of any station."""
+    method, _, pairs = start.partition("_")
+    if method not in ("SimCLR", "SimSiam"):
+        return
+    if weights_path(config.root, config.city, method, pairs, config.encoder).exists():
+        return
+    print(f"{start}: pre-training", flush=True)
+    pretrain(
+        from_preset(
+            PretrainConfig,
+            config.preset,
+            city=config.city,
+            method=method,
+            pairs=pairs,
+            encoder=config.encoder,
+            exclude_stations=True,
+            max_cloud_fraction=config.max_cloud_fraction,
+            accelerator=config.accelerator,
+            seed=config.seed,
+            resume=True,
+            root=config.root,
+        )
+    )

@@ -1,0 +1,133 @@
+"""Prediction intervals that hold at stations nobody has trained on (split conformal, calibrated by station)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.linear_model import LinearRegression
+
+from model_utils.regression.problem import FitPredict
+
+INTERVAL_LEVEL = 0.9
+LEAST_STATIONS = 3
+"""Fewest stations that say anything about how stations differ."""
+LEAST_TRAINING_STATIONS = 5
+"""Fewest that can be held out by turns in five groups and leave enough to fit on."""
+FLOOR = 0.25
+"""Least difficulty, in mean absolute errors: a line fitted to errors may reach zero or less at low predictions."""
+
+Intervals = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def station_intervals(
+    fit_predict: FitPredict,
+    samples: pd.DataFrame,
+    training: NDArray[np.bool_],
+    predicted: NDArray[np.float64],
+    level: float = INTERVAL_LEVEL,
+    groups: int = 5,
+    seed: int = 0,
+) -> Intervals:
+    """Intervals from the errors that training stations have when a fit has never seen them.
+
+    Rows of one station share its error, so calibration by rows held out would be far too narrow at a new
+    station. The training stations are therefore dealt at random into groups, and each group is predicted by a fit on
+    the others (cross-conformal: Vovk 2015, with groups of stations for folds).
+
+    Args:
+        fit_predict: The method.
+        samples: n rows: `site_id`, `pm25` (ug/m3; only that of training rows is looked at).
+        training: Rows to learn from, n.
+        predicted: By the fit on all of them, ug/m3, n.
+        level: Share of a new station's readings to cover.
+        groups: How many fits to spend.
+        seed: Deals the stations.
+
+    Returns:
+        Lower and upper bounds, ug/m3, n. NaN where `predicted` is, and everywhere with fewer than
+        `LEAST_TRAINING_STATIONS` training stations: a fit on the few others says too little of a fit on all.
+    """
+    site = samples["site_id"].to_numpy()
+    sites = np.unique(site[training].astype(str))
+    if len(sites) < LEAST_TRAINING_STATIONS:
+        return np.full(len(samples), np.nan), np.full(len(samples), np.nan)
+    dealt = dict(zip(sites, np.random.default_rng(seed).permutation(len(sites)) % groups, strict=True))
+    group = np.array([dealt.get(str(name), -1) for name in site])
+    unseen = np.full(len(samples), np.nan)
+    for number in np.unique(group[training]):
+        held = training & (group == number)
+        unseen[held] = fit_predict(training & ~held)[held]
+    return calibrated_intervals(samples["pm25"].to_numpy(np.float64), unseen, site, predicted, level)
+
+
+def calibrated_intervals(
+    observed: NDArray[np.float64],
+    unseen: NDArray[np.float64],
+    station: NDArray[np.object_],
+    predicted: NDArray[np.float64],
+    level: float = INTERVAL_LEVEL,
+) -> Intervals:
+    """Intervals from predictions at stations that the fit did not see.
+
+    PM2.5 errors grow with the level, so the score of a row is its absolute error in units of a difficulty that is known
+    without the reading: the line of absolute error on prediction, with a floor (normalised conformal
+    prediction: Papadopoulos et al. 2008).
+
+    Args:
+        observed: Readings, ug/m3, n; looked at only where `unseen` is finite.
+        unseen: Predictions of calibration rows, ug/m3, n; NaN for all other rows.
+        station: Each row's, n.
+        predicted: What needs intervals, ug/m3, n.
+        level: Share of a new station's readings to cover.
+
+    Returns:
+        Lower (0 or more) and upper bounds, ug/m3, n; NaN where `predicted` is, and everywhere if `unseen` holds fewer
+        than `LEAST_STATIONS` stations.
+    """
+    rows = np.isfinite(unseen) & np.isfinite(observed)
+    if len(set(station[rows])) < LEAST_STATIONS:
+        return np.full(len(predicted), np.nan), np.full(len(predicted), np.nan)
+    error = np.abs(observed[rows] - unseen[rows])
+    line = LinearRegression().fit(unseen[rows, None], error)
+    floor = max(FLOOR * error.mean(), np.finfo(float).tiny)
+
+    def difficulty(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.maximum(line.intercept_ + line.coef_[0] * values, floor))
+
+    reach = conformal_quantile(error / difficulty(unseen[rows]), station[rows], level) * difficulty(predicted)
+    return np.maximum(predicted - reach, 0), predicted + reach
+
+
+def conformal_quantile(scores: NDArray[np.float64], station: NDArray[np.object_], level: float) -> float:
+    """The score that a share `level` of a new station's rows stays below, on average over stations.
+
+    It is a quantile of the mixture of the stations with equal weights ("pooling CDFs", Dunn, Wasserman &
+    Ramdas 2022, section 4), taken a little above `level` because the pooled stations are finitely many: at the
+    smallest pooled level whose quantile *of the other stations* covers a station's rows in a share
+    `level`, averaged over the stations. The guaranteed correction for K stations, level (K + 1) / K (Lee, Barber
+    & Willett 2023), counts the new station as infinitely bad: it covers .93 at 24 stations and is infinite below 9.
+    Where stations differ little or much, by .9 the plain quantile covers .87 to .90 at 5 to 24 simulated stations, this
+    one .90 to .91.
+
+    Args:
+        scores: One a calibration row, finite, N.
+        station: Each row's, N, at least two different ones.
+        level: Share to cover, in (0, 1).
+
+    Returns:
+        A score; the largest where even that of the other stations covers too little.
+    """
+    order = np.argsort(scores, kind="stable")
+    ordered = scores[order]
+    _, number, rows = np.unique(station.astype(str)[order], return_inverse=True, return_counts=True)
+    last_tied = np.searchsorted(ordered, ordered, side="right") - 1
+    cdf = (np.cumsum(number[:, None] == np.arange(len(rows)), axis=0) / rows)[last_tied]  # N x stations
+    others = (cdf.sum(axis=1, keepdims=True) - cdf) / (len(rows) - 1)
+    levels = np.linspace(level, 1, 101)
+    rounding = 1e-9
+    covered = np.zeros(len(levels))
+    for own, other in zip(cdf.T, others.T, strict=True):
+        covered += own[np.searchsorted(other, levels - rounding)] / len(rows)
+    enough = np.append(levels[covered >= level - rounding], 1.0)
+    return float(ordered[np.searchsorted(cdf.mean(axis=1), enough[0] - rounding)])
