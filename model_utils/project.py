@@ -21,3 +21,8 @@ def weights_path(root: Path, city: str, method: str, pairs: str, encoder: str) -
 def results_folder(root: Path, city: str, experiment: str) -> Path:
     """The results of one experiment."""
     return root / "results" / city / experiment
+
+
+def weather_model_folder(root: Path, city: str) -> Path:
+    """The forests on a city's weather."""
+    return root / "rt_rf_checkpoint" / city

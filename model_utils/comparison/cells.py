@@ -22,12 +22,6 @@ from model_utils.regression.conformal import station_intervals
 from model_utils.regression.other_dates import predict_other_dates
 from model_utils.regression.problem import Method, hidden
 
-WITH_INTERVALS = ("hold_out",)
-"""Designs whose cells refit on parts of the training stations to calibrate intervals."""
-
-WITH_OTHER_DATES = ("hold_out", "folds")
-"""Designs whose cells refit on parts of the dates; in `temporal` the dates are apart already."""
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -55,9 +49,9 @@ class Cell:
             or shared.sha256.get((self.entry.start, config.seed)),
             "head": [config.head, config.spatial_weight] if self.entry.start else None,
             "training": [config.encoder, config.epochs, config.patience, *config.learning_rates]
-            if self.entry.seeded
+            if config.head == "network" or self.entry.cost == "trained"
             else None,
-            "interval_level": config.interval_level if self.run.design in WITH_INTERVALS else None,
+            "interval_level": config.interval_level if self.entry.has_intervals_in(self.run.design) else None,
         }
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
@@ -116,9 +110,9 @@ def predict_run(method: Method, cell: Cell, shared: Ingredients) -> tuple[pd.Dat
         def refit(rows: NDArray[np.bool_], masked: pd.DataFrame = masked) -> NDArray[np.float64]:
             return method.predict(hidden(masked, rows, seed=cell.seed)).values
 
-        if cell.entry.affordable and run.design in WITH_OTHER_DATES and not method.uses_same_day_readings:
+        if cell.entry.refits_dates_in(run.design):
             other_dates = predict_other_dates(refit, masked, fold.training, known, cell.seed)
-        if cell.entry.affordable and run.design in WITH_INTERVALS:
+        if cell.entry.has_intervals_in(run.design):
             lower, upper = station_intervals(
                 refit, masked, fold.training, values, shared.config.interval_level, seed=cell.seed
             )

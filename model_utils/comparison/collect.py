@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 from rich.progress import track
 
-from model_utils.comparison.cells import WITH_INTERVALS, WITH_OTHER_DATES, Cell, read_cell
+from model_utils.comparison.cells import Cell, read_cell
 from model_utils.comparison.methods import FIELD_REFERENCES, MethodEntry
 from model_utils.evaluation.coverage import coverage
 from model_utils.evaluation.paired import Replicates, difference, holm, replicates, summary
 
 KEYS = ("spatial_r", "spatial_rmse", "rmse", "mae", "nrmse", "r2", "spatial_r_paper", "temporal_r")
+MANY_RUNS = 10
+"""Label efficiency scores some 20 runs where other designs score one, and has a tenth of the resamples."""
+
 DIFFERENCE_KEYS = ("spatial_r", "spatial_rmse", "rmse", "temporal_r")
 
 
@@ -79,11 +82,11 @@ def score_outcomes(outcomes: Sequence[Outcome], draws: int, seed: int) -> list[R
         draws: Resamplings behind each interval.
         seed: Of the resamplings.
     """
-    known: dict[int, Replicates] = {}  # the hold-out appears twice, with the same runs
+    scored = []
     for outcome in track(outcomes, "scoring", disable=not sys.stdout.isatty(), transient=True):
-        if id(outcome.runs) not in known:
-            known[id(outcome.runs)] = replicates(list(outcome.runs.values()), _keys(outcome, KEYS), draws, seed)
-    return [known[id(outcome.runs)] for outcome in outcomes]
+        fewer = draws // MANY_RUNS if outcome.design == "label_efficiency" else draws
+        scored.append(replicates(list(outcome.runs.values()), _keys(outcome, KEYS), max(1, fewer), seed))
+    return scored
 
 
 def comparison_table(
@@ -118,7 +121,7 @@ def comparison_table(
             "trials": outcome.trials,
         }
         scores = summary(replicated)
-        if outcome.design in WITH_INTERVALS and runs[0]["lower"].notna().any():
+        if outcome.entry.has_intervals_in(outcome.design) and runs[0]["lower"].notna().any():
             covered = coverage(runs[0], level)
             scores |= {"coverage": covered["coverage"], "coverage_ci95": covered["coverage_ci95"]}
             cells["mean_width"] = covered["mean_width"]
@@ -221,10 +224,9 @@ def _matched(
 
 
 def _keys(outcome: Outcome, keys: Sequence[str]) -> list[str]:
-    """The scores that mean something: skill in time only where no method trained on the date it predicts."""
-    apart = outcome.design == "temporal" or (outcome.design in WITH_OTHER_DATES and outcome.entry.affordable)
-    timely = apart or outcome.entry.uses_same_day_readings
-    return [key for key in keys if key != "temporal_r" or timely]
+    """The scores that mean something."""
+    apart = outcome.entry.is_apart_in_time(outcome.design)
+    return [key for key in keys if key != "temporal_r" or apart]
 
 
 def _transductive(

@@ -46,7 +46,7 @@ class CompareConfig:
         temporal_share: Share of the dates, the last ones, that temporal predicts.
         buffer_km: leave_one_out also leaves out the stations within this distance.
         interval_level: Of the prediction intervals.
-        bootstrap_draws: Resamplings behind each interval of a score.
+        bootstrap_draws: Resamplings behind each interval of a score; a tenth in label_efficiency, which has many runs.
         max_cloud_fraction: Leave out tiles whose known cloud fraction is larger.
         epochs: Most passes of what is trained by gradients.
         patience: Epochs without a better validation loss before stopping.
@@ -82,7 +82,7 @@ class CompareConfig:
     temporal_share: float = 0.2
     buffer_km: float = 2.0
     interval_level: float = 0.9
-    bootstrap_draws: int = 1000
+    bootstrap_draws: int = 10_000
     max_cloud_fraction: float = 0.5
     epochs: int = 500
     patience: int = 50
@@ -95,7 +95,14 @@ class CompareConfig:
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "demo": {"encoder": "resnet18", "head": "ridge", "seeds": 2, "epochs": 20, "patience": 5},
+        "demo": {
+            "encoder": "resnet18",
+            "head": "ridge",
+            "designs": ("hold_out", "label_efficiency", "folds", "temporal"),
+            "seeds": 2,
+            "epochs": 12,
+            "patience": 4,
+        },
         "smoke": {
             "encoder": "test_resnet",
             "head": "ridge",
@@ -105,7 +112,7 @@ class CompareConfig:
             "folds": 3,
             "epochs": 2,
             "learning_rates": (1e-3,),
-            "bootstrap_draws": 100,
+            "bootstrap_draws": 200,
         },
     }
 

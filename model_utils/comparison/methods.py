@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from model_utils.archive.reader import TileArchive
 from model_utils.comparison.config import CompareConfig, Field
+from model_utils.comparison.weather_model import KeptWeatherModel
 from model_utils.regression.ceilings import ceilings
 from model_utils.regression.config import SuperviseConfig
 from model_utils.regression.forests.cnn_rf import ForestOnFeatures
 from model_utils.regression.forests.joint import JointModel
+from model_utils.regression.forests.rt_rf import fit_rt_rf
 from model_utils.regression.head import HeadSettings
 from model_utils.regression.image_methods import FrozenEncoder
 from model_utils.regression.network_head import NetworkHead
@@ -27,6 +30,8 @@ from model_utils.regression.tuned import TunedHead
 
 NAMES = {"randomly_initialized": "random_frozen", "transfer_learning": "imagenet"}
 """What a frozen start is called in the tables, where not by its own name."""
+
+SLOW_DESIGNS = ("hold_out", "folds", "temporal")
 
 FIELD_REFERENCES = {"mean": "same_day_mean", "inverse_distance": "inverse_distance", "kriging": "ordinary_kriging"}
 """The reference that is a same-day field alone."""
@@ -41,7 +46,8 @@ class Ingredients:
         labelled: Clear tiles with a reading.
         samples: Their n rows, with `band_*` columns.
         embeddings: (start, seed) -> NPY file of the start's features, n x d; a start that is not here is skipped.
-        sha256: Hash of the archive, of the start's weights by (start, seed), and of the rows.
+        sha256: (start, seed) -> hash of its weights; ("rows", 0) -> hash of archive and rows.
+        weather_model: The hold-out's; None where the archive has no weather.
     """
 
     config: CompareConfig
@@ -49,6 +55,7 @@ class Ingredients:
     samples: pd.DataFrame
     embeddings: Mapping[tuple[str, int], Path]
     sha256: Mapping[tuple[str, int], str]
+    weather_model: KeptWeatherModel | None
 
     def features(self, start: str, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         """A start's features, memory-mapped; starts without a seed of their own have seed `config.seed`."""
@@ -69,8 +76,9 @@ class MethodEntry:
         uses_images: Whether it sees images.
         uses_weather: Whether it sees weather.
         start: The encoder it stands on, or ''.
-        seeded: Whether its numbers depend on the seed.
-        affordable: False for what is trained anew for minutes: such a method runs in the hold-out only, once.
+        seeded: Whether it is run with each seed: a start whose numbers depend on one.
+        cost: cheap; slow, where a fit takes seconds: only in `SLOW_DESIGNS`, and not refitted for other dates in folds;
+            trained, where it takes minutes: only in the hold-out, and not refitted at all.
     """
 
     name: str
@@ -81,7 +89,24 @@ class MethodEntry:
     uses_weather: bool = False
     start: str = ""
     seeded: bool = False
-    affordable: bool = True
+    cost: Literal["cheap", "slow", "trained"] = "cheap"
+
+    def runs_in(self, design: str) -> bool:
+        """Whether a design is worth its cost."""
+        return self.cost == "cheap" or design in (SLOW_DESIGNS if self.cost == "slow" else ("hold_out",))
+
+    def refits_dates_in(self, design: str) -> bool:
+        """Whether it is refitted to parts of the dates, for predictions of dates it has not seen."""
+        designs = {"cheap": ("hold_out", "folds"), "slow": ("hold_out",), "trained": ()}
+        return design in designs[self.cost] and not self.uses_same_day_readings
+
+    def is_apart_in_time(self, design: str) -> bool:
+        """Whether its skill in time means something: it trained on no date that it predicts, or has the day's readings."""
+        return design == "temporal" or self.uses_same_day_readings or self.refits_dates_in(design)
+
+    def has_intervals_in(self, design: str) -> bool:
+        """Whether it is refitted to parts of the stations, which calibrates prediction intervals."""
+        return design == "hold_out" and self.cost != "trained"
 
 
 @dataclass(frozen=True)
@@ -118,9 +143,7 @@ def method_entries(config: CompareConfig, samples: pd.DataFrame) -> list[MethodE
         for reference in references
     ]
     if config.trained:
-        entries.append(
-            MethodEntry("random_trained", "start", _trained, uses_images=True, seeded=True, affordable=False)
-        )
+        entries.append(MethodEntry("random_trained", "start", _trained, uses_images=True, cost="trained"))
     for start in config.starts:
         name, seeded = NAMES.get(start, start), seeded_head or start == "randomly_initialized"
         entries.append(
@@ -136,14 +159,11 @@ def method_entries(config: CompareConfig, samples: pd.DataFrame) -> list[MethodE
                 uses_same_day_readings=True,
                 uses_images=True,
                 start=start,
-                seeded=seeded,
             )
             for field in config.fields
         ]
         entries += [
-            MethodEntry(
-                f"{kind}_{name}", "joint", build, uses_images=True, uses_weather=True, start=start, seeded=seeded
-            )
+            MethodEntry(f"{kind}_{name}", "joint", build, uses_images=True, uses_weather=True, start=start, cost="slow")
             for kind, build in (("joint", _joint(start)), ("cnn_rf", _cnn_rf(start)))
         ]
     order = ("reference", "start", "field", "joint", "ceiling")
@@ -170,7 +190,9 @@ def _frozen(start: str, field: Field | None = None) -> Callable[[Ingredients, in
 
 
 def _joint(start: str) -> Callable[[Ingredients, int], Method]:
-    return lambda shared, seed: JointModel(shared.features(start, seed), _head(shared.config))
+    return lambda shared, seed: JointModel(
+        shared.features(start, seed), _head(shared.config), shared.weather_model or fit_rt_rf
+    )
 
 
 def _cnn_rf(start: str) -> Callable[[Ingredients, int], Method]:

@@ -20,6 +20,7 @@ from model_utils.comparison.pool import run_cells
 from model_utils.comparison.report import write_report
 from model_utils.comparison.starts import EmbeddedStarts, embed_starts
 from model_utils.comparison.tables import format_comparison
+from model_utils.comparison.weather_model import KeptWeatherModel, keep_weather_model
 from model_utils.configuration import save_config
 from model_utils.errors import InputError
 from model_utils.evaluation.split_half import split_half
@@ -49,9 +50,10 @@ def compare(config: CompareConfig) -> None:
         flush=True,
     )
 
-    training = labelled.subset(~labelled.samples["site_id"].isin(held_out).to_numpy())
-    starts = embed_starts(config, labelled, training)
-    shared = _ingredients(config, labelled, starts)
+    training = ~labelled.samples["site_id"].isin(held_out).to_numpy()
+    starts = embed_starts(config, labelled, labelled.subset(training))
+    weather_model = keep_weather_model(config, labelled, training)
+    shared = _ingredients(config, labelled, starts, weather_model)
     embedded = time.perf_counter()
 
     entries = method_entries(config, shared.samples)
@@ -60,8 +62,8 @@ def compare(config: CompareConfig) -> None:
         Cell(run, entry, seed)
         for run in runs
         for entry in entries
-        if entry.name not in skipped and (entry.affordable or run.design == "hold_out")
-        for seed in range(config.seed, config.seed + (config.seeds if entry.seeded and entry.affordable else 1))
+        if entry.name not in skipped and entry.runs_in(run.design)
+        for seed in range(config.seed, config.seed + (config.seeds if entry.seeded else 1))
     ]
     folder = results_folder(config.root, config.city, f"compare_{config.preset}")
     missing = [cell for cell in cells if not stands(cell, folder / "cells", shared)]
@@ -94,7 +96,9 @@ def _labelled(archive: TileArchive, config: CompareConfig) -> TileArchive:
     return labelled
 
 
-def _ingredients(config: CompareConfig, labelled: TileArchive, starts: EmbeddedStarts) -> Ingredients:
+def _ingredients(
+    config: CompareConfig, labelled: TileArchive, starts: EmbeddedStarts, weather_model: KeptWeatherModel | None
+) -> Ingredients:
     bands = pd.DataFrame(
         band_statistics_features(labelled), columns=band_feature_names(labelled.metadata.bands), dtype=float
     )
@@ -105,6 +109,7 @@ def _ingredients(config: CompareConfig, labelled: TileArchive, starts: EmbeddedS
         pd.concat([labelled.samples, bands], axis=1),
         starts.embeddings,
         {**starts.sha256, ("rows", 0): digest},
+        weather_model,
     )
 
 

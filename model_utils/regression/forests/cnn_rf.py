@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from model_utils.regression.forests.joint import training_rows
+from model_utils.regression.forests.joint import compressed, training_rows
 from model_utils.regression.problem import Prediction, Problem
 from model_utils.regression.weather_inputs import weather_inputs
 
@@ -47,9 +45,9 @@ class ForestOnFeatures:
         weather = weather_inputs(samples, training)
         if not len(rows) or not weather.names:
             return Prediction(np.full(len(samples), np.nan))
-        components = min(COMPONENTS, len(rows), self.features.shape[1])
-        reduced = make_pipeline(StandardScaler(), PCA(components, svd_solver="full")).fit(self.features[rows])
-        inputs = np.hstack([reduced.transform(self.features), weather.values])
+        standardised = StandardScaler().fit(self.features[rows]).transform(self.features)
+        image = compressed(standardised, rows, COMPONENTS, problem.seed)
+        inputs = np.hstack([image, weather.values])
         forest = RandomForestRegressor(
             TREES, max_features=1 / 3, min_samples_leaf=LEAST_ROWS_IN_LEAF, random_state=problem.seed, n_jobs=1
         )

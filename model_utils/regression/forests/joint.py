@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.decomposition import TruncatedSVD
+from sklearn.utils.extmath import randomized_svd
 
 from model_utils.regression.forests.rt_rf import RtRf, fit_forest, fit_rt_rf
 from model_utils.regression.problem import Prediction, Problem
@@ -62,7 +62,7 @@ class JointModel:
         embedding = model.embedding(weather.values)
         rest = np.full(len(samples), np.nan)
         rest[rows] = pm25[rows] - FOREST_SHARE * out_of_fold(embedding[rows], pm25[rows], group, seed)
-        inputs = np.hstack([self.features, compressed(embedding, rows, seed)])
+        inputs = np.hstack([self.features, compressed(embedding, rows, EMBEDDING_COMPONENTS, seed)])
         fit = self.head(inputs, rest, samples, training, seed)
         forest = FOREST_SHARE * model.forest_trees.predict(embedding)
         return Prediction(forest + fit.predicted, fit.trials, fit.chosen)
@@ -94,8 +94,8 @@ def out_of_fold(
     return predicted
 
 
-def compressed(embedding: NDArray[np.float32], rows: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
-    """All rows along the leading directions of the training rows' embedding, n x 16 or fewer."""
-    most = min(EMBEDDING_COMPONENTS, len(rows), embedding.shape[1])
-    svd = TruncatedSVD(most, random_state=seed).fit(embedding[rows])
-    return np.asarray(svd.transform(embedding), dtype=np.float32)
+def compressed(columns: NDArray[np.float32], rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.float32]:
+    """All rows of n x d along the leading singular directions of some of them, n x `most` or fewer."""
+    fewest = min(most, len(rows), columns.shape[1])
+    directions = randomized_svd(columns[rows], fewest, random_state=seed)[2]
+    return np.asarray(columns @ directions.T)

@@ -13,8 +13,8 @@ from model_utils.regression.forests.trees import Trees, trees_of
 EMBEDDING_TREES = 800
 EMBEDDING_DEPTH = 2
 
-# With the square root of the 3,200 columns a split, 50 trees fit 1,440 rows in 0.2 s; 200 trees with a third of the
-# columns took 8 s and were no better at held-out stations.
+# On training stations left out in turn, 500 such trees were 0.7 % better than 50, and 200 with a third of the 3,200
+# columns a split, 40 times as slow, were no better.
 FOREST_TREES = 50
 LEAST_ROWS_IN_LEAF = 3
 

@@ -89,8 +89,11 @@ def fault(trees: Trees, width: int) -> str | None:
         return f"the first nodes of its trees are not ascending from 0 to below {count}"
     own, is_leaf = np.arange(count), trees.is_leaf
     end = np.repeat(np.append(root[1:], count), np.diff(np.append(root, count)))  # of each node's tree
+    half = is_leaf != (trees.right == own)
+    if half.any():
+        return f"node {int(half.argmax())} is a leaf on one side only"
     for name, child in (("left", trees.left), ("right", trees.right)):
-        wrong = np.where(is_leaf, child != own, (child <= own) | (child >= end))
+        wrong = ~is_leaf & ((child <= own) | (child >= end))
         if wrong.any():
             node = int(wrong.argmax())
             return f"node {node} has {name} child {child[node]}, expected {node + 1} to {end[node] - 1}"
