@@ -79,8 +79,9 @@ def test_every_method_stands_in_every_design(compared):
     table = pd.read_csv(results(compared) / "comparison.csv")
     assert set(table["design"]) == {"hold_out", "label_efficiency", "folds", "temporal", "leave_one_out"}
     for design, rows in table.groupby("design"):
+        slow = {"joint_random_frozen", "cnn_rf_random_frozen"} if design == "leave_one_out" else set()
         trained = {"random_trained"} if design not in ("hold_out", "label_efficiency") else set()
-        assert set(rows["method"]) == METHODS - trained
+        assert set(rows["method"]) == METHODS - slow - trained
     hold_out = table[table["design"] == "hold_out"].set_index("method")
     assert (hold_out["n_stations"] == 27).all()
     assert (hold_out["stations"] == 24).all()
