@@ -101,7 +101,7 @@ class MethodEntry:
         return design in designs[self.cost] and not self.uses_same_day_readings
 
     def is_apart_in_time(self, design: str) -> bool:
-        """Whether its skill in time means something: it trained on no date that it predicts, or has the day's readings."""
+        """Whether its skill in time means something: it trained on no date it predicts, or has the day's readings."""
         return design == "temporal" or self.uses_same_day_readings or self.refits_dates_in(design)
 
     def has_intervals_in(self, design: str) -> bool:
