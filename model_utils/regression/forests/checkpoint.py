@@ -86,12 +86,13 @@ def kept_rt_rf(folder: Path, weather: NDArray[np.float64], pm25: NDArray[np.floa
         pm25: ug/m3, n.
         metadata: Describe them.
     """
-    try:
-        model, found = load_rt_rf(folder)
-        if found == metadata:
-            return model
-    except InputError:
-        pass  # none yet, or not one to trust
+    if (folder / FILE).exists():
+        try:
+            model, found = load_rt_rf(folder)
+            if found == metadata:
+                return model
+        except InputError as error:
+            print(f"{error}; it is fitted anew", flush=True)
     model = fit_rt_rf(weather, pm25, metadata.seed)
     save_rt_rf(folder, model, metadata)
     return model
