@@ -194,3 +194,19 @@ def test_ceilings_recover_a_world_made_of_their_columns() -> None:
     assert np.ptp(named["ceiling_true_land_use"][test["site_id"] == "s10"]) < 1e-9
     real = rows.drop(columns=["true_land_use_increment"])
     assert [ceiling.name for ceiling in ceilings(real)] == ["ceiling_true_optical_depth"]
+
+
+def test_a_ceiling_of_one_station_is_its_level_not_its_rounding() -> None:
+    increment = np.float32(0.1234567) * (1 + 1e-16 * np.arange(30))
+    rows = pd.DataFrame(
+        {
+            "site_id": "a",
+            "local_date": pd.Timestamp("2018-01-01") + pd.to_timedelta(np.arange(30), unit="D"),
+            "true_land_use_increment": increment + 1e-9 * np.random.default_rng(0).random(30),
+            "true_optical_depth": 0.5,
+            "pm25": np.random.default_rng(1).gamma(4, 25, 30),
+        }
+    )
+    test = rows.assign(site_id="b", true_land_use_increment=-0.3).drop(columns="pm25")
+    predicted = ceilings(rows)[0].predict(rows, test)
+    np.testing.assert_allclose(predicted, np.exp(np.log(rows["pm25"]).mean()))

@@ -18,6 +18,8 @@ from model_utils.evaluation.coverage import coverage
 from model_utils.evaluation.paired import Replicates, difference, holm, replicates, summary
 
 KEYS = ("spatial_r", "spatial_rmse", "rmse", "mae", "nrmse", "r2", "spatial_r_paper", "temporal_r")
+ROW_COLUMNS = ("sample_id", "site_id", "site_name", "latitude", "longitude", "time_utc", "local_date")
+
 MANY_RUNS = 10
 """Label efficiency scores some 20 runs where other designs score one, and has a tenth of the resamples."""
 
@@ -32,7 +34,7 @@ class Outcome:
         design: As in `CompareConfig.designs`.
         stations: Number of training stations.
         entry: The method.
-        runs: (draw, seed) -> its test rows: those of `samples` with `observed` and the cell's columns.
+        runs: (draw, seed) -> its test rows: `ROW_COLUMNS`, `observed` and the cell's columns.
         trials: Settings it tried on validation stations, a fit.
     """
 
@@ -55,14 +57,13 @@ def collect(cells: Iterable[Cell], folder: Path, samples: pd.DataFrame) -> list[
     for cell in cells:
         grouped.setdefault((cell.run.design, cell.run.stations, cell.entry.name), []).append(cell)
     outcomes = []
+    shown = samples[list(ROW_COLUMNS)].assign(observed=samples["pm25"].astype(float))
     for (design, stations, _), members in grouped.items():
         runs, trials = {}, 0
         for cell in members:
             frame = read_cell(folder / cell.path)
-            rows = samples.iloc[frame["row"].to_numpy()].reset_index(drop=True)
-            runs[cell.run.draw, cell.seed] = rows.assign(
-                observed=rows["pm25"].astype(float), **{str(name): frame[name] for name in frame if name != "row"}
-            )
+            rows = shown.iloc[frame["row"].to_numpy()].reset_index(drop=True)
+            runs[cell.run.draw, cell.seed] = pd.concat([rows, frame.drop(columns="row")], axis=1)
             trials = int(frame.attrs["trials"])
         outcomes.append(Outcome(design, stations, members[0].entry, runs, trials))
     if any(outcome.design == "label_efficiency" for outcome in outcomes):

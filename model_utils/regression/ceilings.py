@@ -38,14 +38,16 @@ class _LogRegression:
         self.columns = columns
 
     def __call__(self, train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
-        model = LinearRegression().fit(self._design(train), np.log(train["pm25"].to_numpy(np.float64).clip(1)))
-        predicted: NDArray[np.float64] = np.exp(model.predict(self._design(test)))
+        design = self._design(train)
+        varies = np.ptp(design, axis=0) > 0  # a single station's land use would get a slope from its rounding
+        model = LinearRegression().fit(design * varies, np.log(train["pm25"].to_numpy(np.float64).clip(1)))
+        predicted: NDArray[np.float64] = np.exp(model.predict(self._design(test) * varies))
         return predicted
 
     def _design(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         columns = []
         if LAND_USE in self.columns:
-            columns.append(rows[LAND_USE].to_numpy(np.float64))
+            columns.append(rows[LAND_USE].to_numpy(np.float64).round(6))
         if OPTICAL_DEPTH in self.columns:
             season = 2 * np.pi * rows["local_date"].dt.day_of_year.to_numpy(np.float64) / 365.25
             depth = rows[OPTICAL_DEPTH].to_numpy(np.float64).clip(1e-3)
