@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from model_utils.errors import InputError
 from model_utils.evaluation.bootstrap import Resamples, multiplicities, percentile_interval, resample, two_sided_p
-from model_utils.evaluation.scores import draw_scores
+from model_utils.evaluation.scores import draw_scores, resampled_units
 from model_utils.evaluation.spatial import evaluated
 
 
@@ -63,10 +63,10 @@ def summarise(runs: Sequence[pd.DataFrame], keys: Collection[str], draws: int = 
 def summary(scored: Replicates) -> dict[str, Any]:
     """Mean scores over runs, with intervals.
 
-    The bootstrap resamples stations (for temporal_r days), the same in all runs since runs share their test stations,
-    and with several runs the runs as well (the pigeonhole bootstrap of two crossed factors, Owen 2007, Annals of
-    Applied Statistics 1(2)). The interval is expanded for the number of stations or days. Intervals of pooled scores
-    speak of other stations on the same days: what a method errs alike at all stations of a day is not in them.
+    The bootstrap resamples stations (spatial scores), days (temporal_r) or both crosswise (pooled scores), the same in
+    all runs since runs share their test stations and days, and with several runs the runs as well (the pigeonhole
+    bootstrap of crossed factors, Owen 2007, Annals of Applied Statistics 1(2)). The interval is expanded for the number
+    of stations or days, for pooled scores the smaller one.
 
     Returns:
         Ready for JSON. For each key: the mean over the runs that have it, or None; `<key>_ci95`, [low, high] or None;
@@ -109,7 +109,7 @@ def difference(a: Replicates, b: Replicates) -> dict[str, Any]:
         differences = values - b.values[key]
         mean = _mean_over_runs(differences, a)
         result |= _described(key, differences, mean, a)
-        result[f"{key}_p"] = None if result[key] is None else two_sided_p(mean[1:], _units(key, a))
+        result[f"{key}_p"] = None if result[key] is None else two_sided_p(mean[1:], resampled_units(key, a.resamples))
     return result | _counts(a)
 
 
@@ -186,13 +186,9 @@ def _described(key: str, values: NDArray[np.float64], mean: NDArray[np.float64],
     some = bool(np.isfinite(mean[0]))
     return {
         key: float(mean[0]) if some else None,
-        f"{key}_ci95": percentile_interval(mean[1:], _units(key, scored)) if some else None,
+        f"{key}_ci95": percentile_interval(mean[1:], resampled_units(key, scored.resamples)) if some else None,
         f"{key}_undefined_runs": int(np.isnan(values[:, 0]).sum()),
     }
-
-
-def _units(key: str, scored: Replicates) -> int:
-    return len(scored.resamples.dates if key == "temporal_r" else scored.resamples.sites)
 
 
 def _counts(scored: Replicates) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model_utils.evaluation.bootstrap import Resamples
 from model_utils.evaluation.correlation import NO_SPREAD, pearson, pearson_from_sums
 
 
@@ -14,30 +15,37 @@ def pooled_statistics(
     observed: NDArray[np.float64],
     predicted: NDArray[np.float64],
     station: NDArray[np.integer[Any]],
-    weights: NDArray[np.float64],
+    day: NDArray[np.integer[Any]],
+    resamples: Resamples,
 ) -> dict[str, NDArray[np.float64]]:
-    """Pooled scores of the rows, for every weighting of the stations.
+    """Pooled scores of the rows, for every resample of stations and, crosswise, of days.
 
-    All are functions of a few sums over rows, so rows are summed once per station.
+    Rows share their errors two ways: those of a station its place, those of a day its haze. So a row counts as often
+    as its station is drawn times as often as its day is (the pigeonhole bootstrap of two crossed factors, Owen 2007,
+    Annals of Applied Statistics 1(2)), which is conservative: what is a row's own counts up to three times. In worlds
+    where two equally good methods err by stations and by days (27 stations, 60 days), `rmse_p` fell below .05 in @DAY@ % of
+    cases (stations alone: @DAYOLD@ %), where they err by stations only in @ST@ % (@STOLD@ %), by rows only in @ROW@ % (@ROWOLD@ %).
+
+    All scores are functions of a few sums over rows, so rows are summed once per station and day.
     Normalised scores are fractions of the observed mean (0.25, not 25 %); bias is predicted minus observed;
     R2 = 1 - SSE/SST; FAC2 is the share of rows with 0.5 <= predicted/observed <= 2 (Chang & Hanna 2004).
 
     Args:
         observed: N readings, ug/m3, all finite.
         predicted: N predictions, ug/m3, all finite.
-        station: N station numbers, 0 .. stations - 1.
-        weights: draws x stations, how often each station counts.
+        station: N station numbers, as from `resamples.place`.
+        day: N day numbers.
+        resamples: Of stations and days. A single one of either is in every resample, so only the other varies.
 
     Returns:
-        Key -> one value a draw; NaN where it does not exist, also in draws of stations without rows.
+        Key -> 1 + draws values, the data's first; NaN where it does not exist, also in draws without rows.
     """
     shift = observed.mean()  # keeps the sums of squares free of cancellation
     o, p = observed - shift, predicted - shift
     error = p - o
     within_factor_2 = (0.5 * observed <= predicted) & (predicted <= 2 * observed)
     terms = (np.ones_like(o), o, p, o * o, p * p, o * p, error, np.abs(error), error**2, within_factor_2)
-    per_station = np.array([np.bincount(station, weights=term, minlength=weights.shape[1]) for term in terms])
-    n, so, sp, soo, spp, sop, bias, absolute, squared, within = per_station @ weights.T
+    n, so, sp, soo, spp, sop, bias, absolute, squared, within = (_sums(term, station, day, resamples) for term in terms)
     n = np.where(n > 0, n, np.nan)
 
     mean = so / n + shift
@@ -61,18 +69,19 @@ def spearman_statistics(
     observed: NDArray[np.float64],
     predicted: NDArray[np.float64],
     station: NDArray[np.integer[Any]],
-    weights: NDArray[np.float64],
+    day: NDArray[np.integer[Any]],
+    resamples: Resamples,
 ) -> dict[str, NDArray[np.float64]]:
     """`spearman_r`: Pearson's r of mid-ranks, ranked anew in each draw (a row drawn twice is two tied rows).
 
     Slower than all other scores together. Arguments and result as in `pooled_statistics`.
     """
     if min(np.std(observed), np.std(predicted)) <= NO_SPREAD:
-        return {"spearman_r": np.full(len(weights), np.nan)}
+        return {"spearman_r": np.full(len(resamples.stations), np.nan)}
     levels = [np.unique(values, return_inverse=True)[1] for values in (observed, predicted)]
-    result = np.empty(len(weights))
-    for draw, of_station in enumerate(weights):
-        of_row = of_station[station]
+    result = np.empty(len(resamples.stations))
+    for draw, (of_station, of_day) in enumerate(zip(resamples.stations, resamples.days, strict=True)):
+        of_row = of_station[station] * of_day[day]
         ranks = []
         for level in levels:
             tied = np.bincount(level, weights=of_row)
@@ -80,3 +89,12 @@ def spearman_statistics(
             ranks.append((rank - of_row.sum() / 2)[level])
         result[draw] = pearson(ranks[0], ranks[1], of_row)
     return {"spearman_r": result}
+
+
+def _sums(
+    term: NDArray[Any], station: NDArray[np.integer[Any]], day: NDArray[np.integer[Any]], resamples: Resamples
+) -> NDArray[np.float64]:
+    """Sum of the rows' values in each draw. Days go first: draws x days would be the larger product."""
+    stations, days = len(resamples.sites), len(resamples.dates)
+    cells = np.bincount(station * days + day, weights=term, minlength=stations * days).reshape(stations, days)
+    return np.asarray(np.einsum("ds,ds->d", resamples.days @ cells.T, resamples.stations))

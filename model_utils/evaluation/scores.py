@@ -24,8 +24,20 @@ KEYS = (*POOLED, *SPATIAL, *SPATIAL_PAPER, "temporal_r")
 """All scores."""
 
 
+def resampled_units(key: str, resamples: Resamples) -> int:
+    """How many units an interval of the score stands on: stations, for `temporal_r` days.
+
+    For pooled scores, which resample both, the fewer of them; the other where there is a single one, which varies
+    nothing.
+    """
+    stations, days = len(resamples.sites), len(resamples.dates)
+    if key in POOLED:
+        return min((units for units in (stations, days) if units > 1), default=1)
+    return days if key == "temporal_r" else stations
+
+
 def draw_scores(rows: pd.DataFrame, resamples: Resamples, keys: Collection[str]) -> dict[str, NDArray[np.float64]]:
-    """Scores rows for every resample of stations (`temporal_r`: of days).
+    """Scores rows for every resample of stations (`temporal_r`: of days; pooled scores: of both, crosswise).
 
     Args:
         rows: Rows with a reading and a prediction: site_id, local_date, observed, predicted (ug/m3), and where
@@ -47,9 +59,9 @@ def draw_scores(rows: pd.DataFrame, resamples: Resamples, keys: Collection[str])
 
     scores: dict[str, NDArray[np.float64]] = {}
     if wanted & {*POOLED} - {"spearman_r"}:
-        scores |= pooled_statistics(observed, predicted, site, resamples.stations)
+        scores |= pooled_statistics(observed, predicted, site, day, resamples)
     if "spearman_r" in wanted:
-        scores |= spearman_statistics(observed, predicted, site, resamples.stations)
+        scores |= spearman_statistics(observed, predicted, site, day, resamples)
     if wanted & {*SPATIAL}:
         scores |= spatial_statistics(grid(observed), grid(without_level(rows)), resamples.stations)
     if wanted & {*SPATIAL_PAPER}:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from model_utils.errors import InputError
 from model_utils.evaluation.bootstrap import percentile_interval, resample
-from model_utils.evaluation.scores import KEYS, draw_scores
+from model_utils.evaluation.scores import KEYS, draw_scores, resampled_units
 from model_utils.evaluation.spatial import MIN_STATIONS, evaluated
 
 __all__ = ["KEYS", "evaluate"]
@@ -26,7 +26,8 @@ def evaluate(predictions: pd.DataFrame, draws: int = 1000, seed: int = 0) -> dic
         predictions: Rows to score (usually the test rows): site_id, local_date, observed, predicted (ug/m3), and
             `predicted_level` (ug/m3, see `round_level`) where several rounds predicted them, each its own test
             stations.
-        draws: Resamples of the bootstrap, over stations (pooled and spatial scores) and over days (temporal_r).
+        draws: Resamples of the bootstrap, over stations (spatial scores), over days (temporal_r), or over both
+            crosswise (pooled scores: the errors of a day are shared by its stations, see `pooled_statistics`).
         seed: Of the resamples.
 
     Returns:
@@ -56,6 +57,5 @@ def evaluate(predictions: pd.DataFrame, draws: int = 1000, seed: int = 0) -> dic
     for key, values in draw_scores(rows, resamples, KEYS).items():
         if np.isfinite(values[0]):
             result[key] = float(values[0])
-            units = resamples.dates if key == "temporal_r" else resamples.sites
-            result[f"{key}_ci95"] = percentile_interval(values[1:], len(units))
+            result[f"{key}_ci95"] = percentile_interval(values[1:], resampled_units(key, resamples))
     return result

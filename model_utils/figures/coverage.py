@@ -3,57 +3,91 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from model_utils.evaluation.coverage import LEVELS, SEASONS
-from model_utils.figures.style import PM25, PREDICTED, QUIET, label, mark_simulated, new_figure, plain
+from model_utils.figures.methods import method_name
+from model_utils.figures.style import OBSERVED, PM25, PREDICTED, QUIET, SMALL, label, mark_simulated, new_figure
 
-_PANELS = (("season", "by season"), ("level", "by third of the predictions"), ("station", "by station, sorted"))
+# Okabe & Ito 2008: told apart by colour-blind readers
+_LOOKS: dict[str, dict[str, dict[str, Any]]] = {
+    "season": dict(
+        zip(
+            SEASONS,
+            (
+                {"color": "#0072b2", "marker": "s"},
+                {"color": "#009e73", "marker": "^"},
+                {"color": "#d55e00", "marker": "o"},
+                {"color": "#e69f00", "marker": "D"},
+            ),
+            strict=True,
+        )
+    ),
+    "level": dict(
+        zip(
+            LEVELS,
+            (
+                {"color": "#bbbbbb", "marker": "v"},
+                {"color": "#777777", "marker": "o"},
+                {"color": "#222222", "marker": "^"},
+            ),
+            strict=True,
+        )
+    ),
+}
 
 
 def draw_coverage(tables: Mapping[str, pd.DataFrame], level: float, simulated: str = "no") -> Figure:
-    """Draws coverage above and mean width below, by season, by predicted level, and of each station.
-
-    Stations are sorted anew for each method and panel: the curve shows how they spread, not which is which.
+    """Draws coverage of each station, by season and by third of the predictions, and mean width; one row a method.
 
     Args:
-        tables: Method -> what `coverage_table` says of it.
+        tables: Method -> what `coverage_table` says of it, first on top.
         level: Share that the intervals promise to cover.
         simulated: Which part of the data is simulated, as `archive.json` says it.
     """
-    figure = new_figure(10.0, 5.6)
-    axes = figure.subplots(2, 3, sharey="row")
-    colours = [PREDICTED] if len(tables) == 1 else [colormaps["tab20"](number % 20) for number in range(len(tables))]
-    for column, (kind, title) in enumerate(_PANELS):
-        for row, value in enumerate(("coverage", "width")):
-            panel = axes[row, column]
-            for number, ((name, table), colour) in enumerate(zip(tables.items(), colours, strict=True)):
-                groups = table[table["kind"] == kind].set_index("group")[value]
-                if kind == "station":
-                    panel.plot(np.linspace(0, 1, len(groups)), groups.sort_values(), ".-", color=colour, lw=0.8)
-                else:
-                    order = pd.Index(SEASONS if kind == "season" else LEVELS)
-                    aside = 0.6 * ((number + 0.5) / len(tables) - 0.5)
-                    panel.plot(
-                        np.arange(len(order)) + aside, groups.reindex(order), "o", color=colour, ms=5, label=name
-                    )
-                    panel.set_xticks(np.arange(len(order)), order)
-            if kind == "station":
-                panel.set_xticks([0, 1], ["lowest", "highest"])
-            label(panel, title if row == 0 else "")
-        axes[0, column].axhline(level, color=QUIET, linestyle="--", linewidth=1, zorder=0)
-    label(axes[0, 0], _PANELS[0][1], y=f"share of readings covered\n(promised: {level:.0%})")
-    label(axes[1, 0], "", y=f"mean width, {PM25}")
-    axes[0, 0].set_ylim(top=1.02)
-    axes[1, 0].set_ylim(bottom=0)
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    if len(tables) > 1:
-        figure.legend(
-            handles, [plain(name) for name in names], fontsize=9, frameon=False, loc="outside upper center", ncols=4
-        )
+    figure = new_figure(11.0, 2.0 + 0.24 * len(tables))
+    panels = figure.subplots(1, 4, sharey=True, width_ratios=(3, 3, 3, 2.4))
+    panels[0].set_yticks(range(len(tables)), [method_name(name) for name in tables], fontsize=SMALL)
+    panels[0].set_ylim(max(len(tables), 1) - 0.5, -0.5)
+    for height, table in enumerate(tables.values()):
+        for axes in panels:
+            axes.axhline(height, color=QUIET, linewidth=0.25, zorder=0)
+        stations = table[table["kind"] == "station"]
+        panels[0].plot(stations["coverage"], np.full(len(stations), height), "|", color=QUIET, markersize=8)
+        if len(stations):
+            whole = np.average(stations["coverage"], weights=stations["samples"])
+            panels[0].plot(whole, height, "o", color=PREDICTED, markersize=6, markeredgecolor=OBSERVED)
+        _draw_groups(panels[1], table, "season", "coverage", height)
+        _draw_groups(panels[2], table, "level", "coverage", height)
+        _draw_groups(panels[3], table, "level", "width", height)
+    for axes in panels[:3]:
+        axes.axvline(level, color=OBSERVED, linestyle="--", linewidth=1, zorder=0)
+    label(panels[0], "all, and each station", f"share of readings covered\n(promised: {level:.0%})")
+    label(panels[1], "by season", "share of readings covered")
+    label(panels[2], "by predicted level", "share of readings covered")
+    label(panels[3], "mean width", PM25)
+    panels[3].set_xlim(left=0)
+    looks = {**_LOOKS["season"], **{f"{name} third": look for name, look in _LOOKS["level"].items()}}
+    handles = [panels[1].plot([], [], linestyle="", label=name, **look)[0] for name, look in looks.items()]
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=len(handles),
+        fontsize=SMALL,
+        frameon=False,
+        handletextpad=0.1,
+    )
     mark_simulated(figure, simulated)
     return figure
+
+
+def _draw_groups(axes: Axes, table: pd.DataFrame, kind: str, value: str, height: int) -> None:
+    groups = table[table["kind"] == kind].set_index("group")[value]
+    for name, look in _LOOKS[kind].items():
+        if name in groups:
+            axes.plot(groups[name], height, markersize=5, alpha=0.9, **look)
