@@ -14,7 +14,7 @@ from model_utils import atomic
 
 Config = TypeVar("Config")
 
-NOT_THE_EXPERIMENT = ("root", "resume", "overwrite", "workers", "accelerator", "devices", "strategy")
+NOT_THE_EXPERIMENT = ("root", "resume", "overwrite", "workers", "jobs", "accelerator", "devices", "strategy")
 """Fields that say where and how a run happens, not what it computes."""
 
 
