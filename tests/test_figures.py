@@ -13,8 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from model_utils.evaluation.coverage import coverage_table
 from model_utils.evaluation.statistics import evaluate
 from model_utils.figures.contact_sheet import draw_contact_sheet
+from model_utils.figures.coverage import draw_coverage
 from model_utils.figures.demo_summary import draw_demo_summary
 from model_utils.figures.learning_curve import draw_learning_curve
 from model_utils.figures.predicted_observed import draw_predicted_observed
@@ -83,6 +85,7 @@ FIGURES = {
     "station_map": lambda simulated: draw_station_map(ROWS, TRAINING, simulated),
     "time_series": lambda simulated: draw_time_series(ROWS, simulated),
     "pretraining_curves": lambda simulated: draw_pretraining_curves(METRICS, 512, simulated),
+    "coverage": lambda simulated: draw_coverage({"one": coverage_table(ROWS)}, 0.9, simulated),
     "contact_sheet": lambda simulated: draw_contact_sheet(TILES, list("abcde"), 3, simulated),
 }
 
@@ -243,6 +246,31 @@ def test_contact_sheet_shows_the_first_three_bands_or_grey() -> None:
     grey = draw_contact_sheet(TILES[:1, ..., :1], ["a"], 1).axes[0].images[0]
     assert np.array_equal(grey.get_array(), TILES[0, ..., 0])
     assert grey.get_clim() == (0, 255)
+
+
+def test_coverage_shows_every_group_of_every_method_in_its_row() -> None:
+    rows = ROWS.assign(local_date=ROWS["local_date"] + pd.to_timedelta(9 * np.arange(len(ROWS)), "D"))
+    tables = {"wide": coverage_table(rows), "none": coverage_table(rows.assign(lower=np.nan))}
+    stations, seasons, levels, widths = draw_coverage(tables, 0.8).axes
+    assert [text.get_text() for text in stations.get_yticklabels()] == ["wide", "none"]
+    for axes, kind, value in (
+        (stations, "station", "coverage"),
+        (seasons, "season", "coverage"),
+        (levels, "level", "coverage"),
+        (widths, "level", "width"),
+    ):
+        shown = [
+            (x, y)
+            for line in axes.lines
+            if line.get_marker() not in ("None", "o" if kind == "station" else "")
+            for x, y in zip(np.atleast_1d(line.get_xdata()), np.atleast_1d(line.get_ydata()), strict=True)
+        ]
+        expected = tables["wide"].loc[tables["wide"]["kind"] == kind, value]
+        assert sorted(shown) == [(pytest.approx(number), 0) for number in sorted(expected)]
+    (whole,) = (line for line in stations.lines if line.get_marker() == "o")
+    scored = rows.dropna(subset=["predicted"])
+    assert whole.get_xdata()[0] == pytest.approx(scored["observed"].between(scored["lower"], scored["upper"]).mean())
+    assert [line.get_xdata() for line in seasons.lines if line.get_linestyle() == "--"] == [[0.8, 0.8]]
 
 
 def test_demo_summary_says_simulated_and_ranks_methods(tmp_path: Path) -> None:

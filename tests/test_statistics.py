@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,6 +82,17 @@ def by_hand(rows: pd.DataFrame) -> dict[str, float]:
     return result
 
 
+def copies(rows: pd.DataFrame, unit: str, counts: dict[Any, int]) -> pd.DataFrame:
+    """Rows with each unit as often as it is drawn, each copy with a site name or a date of its own."""
+    drawn = []
+    for name, count in counts.items():
+        for copy in range(count):
+            of_unit = rows[rows[unit] == name].copy()
+            of_unit[unit] = f"{name}-{copy}" if unit == "site_id" else name + pd.Timedelta(copy, "s")
+            drawn.append(of_unit)
+    return pd.concat(drawn)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_scores_equal_their_definitions(seed: int) -> None:
     rows = city(seed=seed)
@@ -103,30 +115,51 @@ def test_days_with_fewer_than_three_stations_are_left_out_of_the_spatial_scores_
 
 
 def test_intervals_equal_explicit_resampling() -> None:
-    """Copies of a drawn station (or day) become stations (days) of their own; then all is computed anew."""
+    """Copies of a drawn station or day become stations or days of their own; then all is computed anew."""
     rows, draws, seed = city(), 40, 5
     random = np.random.default_rng(seed)
     values: dict[str, list[float]] = {key: [] for key in KEYS}
-    for unit, keys in (("site_id", (*POOLED, *SPATIAL)), ("local_date", ("temporal_r",))):
-        names = sorted(rows[unit].unique())
-        for counts in random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws):
-            copies = []
-            for name, count in zip(names, counts, strict=True):
-                for copy in range(count):
-                    drawn = rows[rows[unit] == name].copy()
-                    # another site name, or a date of its own
-                    drawn[unit] = f"{name}-{copy}" if unit == "site_id" else name + pd.Timedelta(copy, "s")
-                    copies.append(drawn)
-            score = by_hand(pd.concat(copies))
+    names = {unit: sorted(rows[unit].unique()) for unit in ("site_id", "local_date")}
+    counts = {
+        unit: random.multinomial(len(of_unit), np.full(len(of_unit), 1 / len(of_unit)), size=draws)
+        for unit, of_unit in names.items()
+    }
+    for keys, units in (
+        (SPATIAL, ["site_id"]),
+        (("temporal_r",), ["local_date"]),
+        (POOLED, ["site_id", "local_date"]),
+    ):
+        for draw in range(draws):
+            drawn = rows
+            for unit in units:
+                drawn = copies(drawn, unit, dict(zip(names[unit], counts[unit][draw], strict=True)))
+            score = by_hand(drawn)
             for key in keys:
                 values[key].append(score[key])
     result = evaluate(rows, draws=draws, seed=seed)
     for key in KEYS:
-        units = rows["local_date" if key == "temporal_r" else "site_id"].nunique()
+        units = len(names["local_date" if key == "temporal_r" else "site_id"])
         tail = stats.norm.cdf(stats.t.ppf(0.025, units - 1) * np.sqrt(units / (units - 1)))
         low, high = np.quantile(values[key], [tail, 1 - tail])
         assert result[f"{key}_ci95"] == pytest.approx([low, high], rel=1e-8), key
         assert low < high
+
+
+@pytest.mark.parametrize(("stations", "days"), [(1, 9), (9, 1), (2, 1), (1, 1)])
+def test_of_a_single_station_the_days_are_resampled_and_of_a_single_day_the_stations(stations: int, days: int) -> None:
+    rows = city(stations, days, missing=0).drop_duplicates(["site_id", "local_date"])
+    units, draws = max(stations, days), 50
+    random = np.random.default_rng(3)
+    stations_drawn, days_drawn = (
+        random.multinomial(number, np.full(number, 1 / number), size=draws) for number in (stations, days)
+    )
+    squares = ((rows["predicted"] - rows["observed"]) ** 2).to_numpy()
+    replicated = np.sqrt((stations_drawn if days == 1 else days_drawn) @ squares / units)
+    interval = evaluate(rows, draws, seed=3)["rmse_ci95"]
+    if units == 1:
+        assert interval is None
+    else:
+        assert interval == pytest.approx(percentile_interval(replicated, units), rel=1e-12)
 
 
 @pytest.mark.parametrize("units", [8, 12])
@@ -251,7 +284,7 @@ def test_too_few_stations_give_none_and_never_nan(stations: int) -> None:
         assert (result[key] is None) == (stations < 3)
     for key in POOLED:
         assert (result[key] is None) == (stations == 0)
-        assert (result[f"{key}_ci95"] is None) == (stations < 2)
+        assert (result[f"{key}_ci95"] is None) == (stations == 0)
     assert (result["temporal_r"] is None) == (stations == 0)
     assert (result["temporal_r_ci95"] is None) == (stations == 0)
 

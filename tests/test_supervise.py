@@ -21,13 +21,13 @@ from model_utils.cli.command import execute
 from model_utils.cli.verbs import SUPERVISE
 from model_utils.configuration import from_preset
 from model_utils.errors import InputError
-from model_utils.evaluation.statistics import KEYS
+from model_utils.evaluation.statistics import KEYS, evaluate
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.run import pretrain
 from model_utils.project import SHIPPED_ROOT, results_folder
 from model_utils.regression.config import SuperviseConfig
+from model_utils.regression.conformal import calibrated_intervals
 from model_utils.regression.finetune import finetune
-from model_utils.regression.fitting import predict_other_dates
 from model_utils.regression.head import HeadSettings, RegressionHead, fit_head
 from model_utils.regression.rounds import make_rounds
 from model_utils.regression.starts import starting_encoder
@@ -35,6 +35,7 @@ from model_utils.regression.supervise import run_experiment
 from model_utils.regression.targets import make_target
 
 FIGURES = {
+    "coverage",
     "learning_curve",
     "predicted_observed",
     "station_anomalies",
@@ -78,6 +79,7 @@ def test_writes_all_it_promises(small_root):
     assert statistics["n_samples"] == 27 * 6
     assert statistics["n_stations_training"] == 24
     assert {"same_day_mean", "inverse_distance"} <= set(statistics["references"])
+    assert statistics["references"]["band_statistics_ridge"]["n_samples"] == 27 * 6
     assert not statistics["transductive"]
     assert {key for key in statistics if key.startswith("quality_counts")} == {
         "quality_counts",
@@ -109,6 +111,13 @@ def test_writes_all_it_promises(small_root):
     assert rows.groupby("site_id")["split"].nunique().max() == 1
     test = rows[rows["split"] == "test"]
     assert statistics["rmse"] == pytest.approx(np.sqrt(((test["observed"] - test["predicted"]) ** 2).mean()))
+    inside = (test["lower"] <= test["observed"]) & (test["observed"] <= test["upper"])
+    assert statistics["interval_level"] == 0.9
+    assert statistics["coverage"] == pytest.approx(inside.mean())
+    assert statistics["mean_width"] == pytest.approx((test["upper"] - test["lower"]).mean())
+    assert statistics["coverage_ci95"][0] <= statistics["coverage"] <= statistics["coverage_ci95"][1]
+    assert table.loc[experiment.experiment, "coverage"] == pytest.approx(statistics["coverage"])
+    assert rows.loc[rows["split"] != "test", ["lower", "upper"]].isna().all(axis=None)
     saved = yaml.safe_load((folder / "config.yaml").read_text())
     assert saved["start"] == "randomly_initialized"
     assert run_experiment(experiment) == statistics  # kept, not run again
@@ -179,7 +188,8 @@ def test_no_prediction_depends_on_a_test_reading(tmp_path, values):
     after = predictions_of(experiment)
     hidden = before["site_id"].isin(first_fold)
     assert not before["observed"].equals(after["observed"])
-    pd.testing.assert_series_equal(before["predicted"][hidden], after["predicted"][hidden], check_exact=True)
+    said = ["predicted", "lower", "upper", "predicted_other_dates"]
+    pd.testing.assert_frame_equal(before.loc[hidden, said], after.loc[hidden, said], check_exact=True)
 
 
 def test_embeddings_are_computed_once_and_never_meet_another_archive(small_root):
@@ -201,6 +211,8 @@ def test_one_training_station_works(small_root):
     statistics = run_experiment(config(small_root, stations=1))
     assert statistics["n_stations_training"] == 1
     assert statistics["rmse"] is not None
+    assert statistics["coverage"] is None
+    assert not list((small_root / "results").rglob("coverage.*"))
 
 
 def test_draws_differ_and_repeat(small_root):
@@ -237,10 +249,50 @@ def test_folds_predict_every_station_once_from_others(small_root):
     assert statistics["n_stations"] == 51
     assert set(rows["split"]) == {"test"}
     assert not rows["sample_id"].duplicated().any()
+    assert rows[["predicted_level", "lower", "upper"]].notna().all(axis=None)
+    assert evaluate(rows, experiment.bootstrap_draws)["spatial_r"] == pytest.approx(statistics["spatial_r"])
     samples = open_archive(small_root / "data" / "Delhi").samples.dropna(subset="pm25")
     for each in make_rounds(samples, load_city("Delhi", SHIPPED_ROOT), experiment):
         assert not (each.training & each.test).any()
         assert not set(samples["site_id"][each.training]) & set(samples["site_id"][each.test])
+
+
+@pytest.mark.parametrize("values", [{"field": "inverse_distance"}, {"field": "inverse_distance", "folds": 3}])
+def test_what_the_image_adds_is_the_difference_to_the_field_alone(small_root, values):
+    statistics = run_experiment(config(small_root, target="anomaly", **values))
+    added, alone = statistics["added_over_field"], statistics["references"]["inverse_distance"]
+    assert statistics["field"] == "inverse_distance"
+    for key in ("spatial_r", "rmse"):
+        assert added[key] == pytest.approx(statistics[key] - alone[key], abs=1e-6)
+        assert added[f"{key}_ci95"][0] <= added[key] <= added[f"{key}_ci95"][1]
+
+
+def test_fine_tuning_calibrates_its_intervals_on_validation_stations(small_root):
+    experiment = config(small_root, finetune=True, epochs=2)
+    statistics = run_experiment(experiment)
+    rows = predictions_of(experiment)
+    test, kept = rows[rows["split"] == "test"], rows[rows["split"] == "validation"]
+    observed, unseen, station = (kept[name].to_numpy() for name in ("observed", "predicted", "site_id"))
+    expected = calibrated_intervals(observed, unseen, station, test["predicted"].to_numpy())
+    np.testing.assert_allclose(test[["lower", "upper"]].to_numpy().T, expected)
+    assert statistics["coverage"] is not None
+    assert statistics["temporal_r"] is None  # no fine-tuning without a date
+    few = run_experiment(config(small_root, finetune=True, epochs=1, stations=9))
+    assert few["coverage"] is None  # two validation stations say nothing of how stations differ
+
+
+def test_fine_tuning_refuses_the_spatial_loss(small_root):
+    with pytest.raises(InputError, match=r"--spatial_weight: found 2 with --finetune"):
+        run_experiment(config(small_root, finetune=True, spatial_weight=2.0))
+    assert not list((small_root / "results").rglob("*.json"))
+
+
+def test_a_spatial_loss_is_one_of_dates_also_in_refits(small_root):
+    plain, spatial = (run_experiment(config(small_root, spatial_weight=weight)) for weight in (0.0, 3.0))
+    assert spatial["experiment"] != plain["experiment"]
+    for key in ("rmse", "coverage"):
+        assert spatial[key] is not None
+    assert spatial["rmse"] != plain["rmse"]
 
 
 def test_transfer_learning_reads_a_local_file(small_root):
@@ -266,25 +318,6 @@ def test_weights_alone_say_their_start(small_root):
     statistics = json.loads(next((small_root / "results" / "Delhi").glob("supervised_*/statistics.json")).read_text())
     assert statistics["experiment"] == "supervised_SimSiam_regular_test_resnet"
     assert not statistics["transductive"]
-
-
-def test_a_date_is_not_predicted_from_its_own_readings():
-    """Features that name the date and nothing else: a head that trains on a date knows its level, others cannot."""
-    generator = np.random.default_rng(0)
-    site, day = (axis.ravel() for axis in np.meshgrid(np.arange(12), np.arange(100)))
-    signature, level = generator.normal(size=(100, 8)), generator.normal(100, 30, 100)
-    features = (signature[day] + 0.01 * generator.normal(size=(1200, 8))).astype(np.float32)
-    pm25 = level[day] + generator.normal(0, 2, 1200)
-    samples = pd.DataFrame(
-        {"site_id": [f"s{n:02d}" for n in site], "local_date": pd.Timestamp("2018-01-01") + pd.to_timedelta(day, "D")}
-    )
-    training = np.flatnonzero(site < 8)
-    settings = HeadSettings(epochs=60)
-    fitted = fit_head(features[training], pm25[training], site[training] == 7, settings)
-    other = predict_other_dates(features, pm25, samples, training, settings, 0.2)
-    test = site >= 8
-    assert np.corrcoef(fitted.predict(features)[test], pm25[test])[0, 1] > 0.9
-    assert abs(np.corrcoef(other[test], pm25[test])[0, 1]) < 0.35
 
 
 def test_fine_tuning_keeps_its_best_epoch(small_root):

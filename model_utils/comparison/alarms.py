@@ -19,7 +19,7 @@ def alarms(table: pd.DataFrame, made: Mapping[str, Any]) -> list[str]:
 
     In a world without land-use coupling nobody who reads no station on the day can know places, in one without haze
     coupling no image shows the day's PM2.5; elsewhere nobody who reads no station on the day passes the regression
-    on the hidden truth. An interval that excludes what is possible is chance in some 2.5 % of cities, else a leak.
+    on the hidden truth. An interval that excludes what is possible is chance in some 2.5 % of them, else a leak.
 
     Args:
         table: As from `comparison_table`.
@@ -35,7 +35,7 @@ def alarms(table: pd.DataFrame, made: Mapping[str, Any]) -> list[str]:
         if key not in table:
             continue
         # the weather is that of the day, and coordinates are no image: these may know one without any leak
-        judged = methods[methods["uses_images"] & ~methods["uses_weather"]]
+        judged = methods[methods["uses_images"] & ~(methods["uses_weather"] & (key == "temporal_r"))]
         for row in judged.dropna(subset=f"{key}_low").to_dict("records"):
             score = f"{row['method']} ({row['design']}, {row['stations']} stations): {key} {row[key]:.2f} "
             score += f"[{row[f'{key}_low']:.2f}, {row[f'{key}_high']:.2f}]"

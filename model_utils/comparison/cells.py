@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from model_utils import atomic
 from model_utils.comparison.designs import Run
 from model_utils.comparison.methods import Ingredients, MethodEntry
-from model_utils.configuration import package_version
 from model_utils.evaluation.levels import round_level
 from model_utils.regression.conformal import station_intervals
 from model_utils.regression.other_dates import predict_other_dates
@@ -39,18 +38,18 @@ class Cell:
     def identity(self, shared: Ingredients) -> str:
         """Hash of all that the numbers depend on, so that a changed setting computes anew just what it changes."""
         config = shared.config
+        by_gradients = config.head == "network" or self.entry.cost == "trained"
         described = {
-            "version": package_version(),
-            "rows": shared.sha256["rows", 0],
+            "made_of": shared.sha256,
             "run": self.run.sha256,
             "method": self.entry.name,
             "seed": self.seed,
-            "weights": shared.sha256.get((self.entry.start, self.seed))
-            or shared.sha256.get((self.entry.start, config.seed)),
-            "head": [config.head, config.spatial_weight] if self.entry.start else None,
+            "features": shared.embedding(self.entry.start, self.seed).name if self.entry.start else None,
+            "head": [config.head, config.spatial_weight] if self.entry.family != "reference" else None,
             "training": [config.encoder, config.epochs, config.patience, *config.learning_rates]
-            if config.head == "network" or self.entry.cost == "trained"
+            if by_gradients
             else None,
+            "date_and_station_groups": config.seed,
             "interval_level": config.interval_level if self.entry.has_intervals_in(self.run.design) else None,
         }
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
@@ -111,10 +110,10 @@ def predict_run(method: Method, cell: Cell, shared: Ingredients) -> tuple[pd.Dat
             return method.predict(hidden(masked, rows, seed=cell.seed)).values
 
         if cell.entry.refits_dates_in(run.design):
-            other_dates = predict_other_dates(refit, masked, fold.training, known, cell.seed)
+            other_dates = predict_other_dates(refit, masked, fold.training, known, shared.config.seed)
         if cell.entry.has_intervals_in(run.design):
             lower, upper = station_intervals(
-                refit, masked, fold.training, values, shared.config.interval_level, seed=cell.seed
+                refit, masked, fold.training, values, shared.config.interval_level, seed=shared.config.seed
             )
         columns = {
             "predicted": values,

@@ -23,7 +23,7 @@ ROW_COLUMNS = ("sample_id", "site_id", "site_name", "latitude", "longitude", "ti
 MANY_RUNS = 10
 """Label efficiency scores some 20 runs where other designs score one, and has a tenth of the resamples."""
 
-DIFFERENCE_KEYS = ("spatial_r", "spatial_rmse", "rmse", "temporal_r")
+DIFFERENCE_KEYS = ("spatial_r", "spatial_rmse", "rmse", "rmse_new_dates", "temporal_r")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Outcome:
 
 
 def collect(cells: Iterable[Cell], folder: Path, samples: pd.DataFrame) -> list[Outcome]:
-    """Reads all cells; the hold-out's are the last point of label efficiency as well.
+    """Reads all cells.
 
     Args:
         cells: What has been computed.
@@ -66,12 +66,6 @@ def collect(cells: Iterable[Cell], folder: Path, samples: pd.DataFrame) -> list[
             runs[cell.run.draw, cell.seed] = pd.concat([rows, frame.drop(columns="row")], axis=1)
             trials = int(frame.attrs["trials"])
         outcomes.append(Outcome(design, stations, members[0].entry, runs, trials))
-    if any(outcome.design == "label_efficiency" for outcome in outcomes):
-        outcomes += [
-            Outcome("label_efficiency", outcome.stations, outcome.entry, outcome.runs, outcome.trials)
-            for outcome in outcomes
-            if outcome.design == "hold_out"
-        ]
     return outcomes
 
 
@@ -85,9 +79,26 @@ def score_outcomes(outcomes: Sequence[Outcome], draws: int, seed: int) -> list[R
     """
     scored = []
     for outcome in track(outcomes, "scoring", disable=not sys.stdout.isatty(), transient=True):
-        fewer = draws // MANY_RUNS if outcome.design == "label_efficiency" else draws
-        scored.append(replicates(list(outcome.runs.values()), _keys(outcome, KEYS), max(1, fewer), seed))
+        fewer = max(1, draws // MANY_RUNS) if outcome.design == "label_efficiency" else draws
+        runs = list(outcome.runs.values())
+        replicated = replicates(runs, _keys(outcome), fewer, seed)
+        if outcome.entry.refits_dates_in(outcome.design):
+            unseen = [run.assign(predicted=run["predicted_other_dates"]) for run in runs]
+            error = replicates(unseen, ["rmse"], fewer, seed).values["rmse"]
+            replicated = replace(replicated, values={**replicated.values, "rmse_new_dates": error})
+        scored.append(_over_seeds(replicated, outcome))
     return scored
+
+
+def _over_seeds(scored: Replicates, outcome: Outcome) -> Replicates:
+    """One run a draw: the mean over its seeds, which share their stations and are no runs of their own."""
+    draws = np.array([draw for draw, _ in outcome.runs])
+    first = [int(np.flatnonzero(draws == draw)[0]) for draw in dict.fromkeys(draws.tolist())]
+    values = {
+        key: np.array([of_key[draws == draws[row]].mean(axis=0) for row in first])
+        for key, of_key in scored.values.items()
+    }
+    return replace(scored, runs=tuple(scored.runs[row] for row in first), values=values)
 
 
 def comparison_table(
@@ -95,6 +106,8 @@ def comparison_table(
     scored: Sequence[Replicates],
     seen_sites: Mapping[str, frozenset[str] | None],
     level: float,
+    draws: int,
+    seed: int,
 ) -> pd.DataFrame:
     """One row a method, design and number of training stations.
 
@@ -103,6 +116,8 @@ def comparison_table(
         scored: As from `score_outcomes`.
         seen_sites: start -> sites whose images its encoder was trained on; None where that is not known.
         level: Of the prediction intervals.
+        draws: Resamplings behind the interval of their coverage.
+        seed: Of these.
 
     Returns:
         design, stations, method, family, what it uses, transductive, trials, counts, and each key with `_low`, `_high`.
@@ -123,10 +138,10 @@ def comparison_table(
         }
         scores = summary(replicated)
         if outcome.entry.has_intervals_in(outcome.design) and runs[0]["lower"].notna().any():
-            covered = coverage(runs[0], level)
+            covered = coverage(runs[0], level, draws, seed)
             scores |= {"coverage": covered["coverage"], "coverage_ci95": covered["coverage_ci95"]}
             cells["mean_width"] = covered["mean_width"]
-        cells["runs"] = scores["n_runs"]
+        cells["runs"] = len(runs)
         cells |= {name: scores[name] for name in ("n_stations", "n_samples", "n_days")}
         for key, value in scores.items():
             if f"{key}_ci95" in scores:
@@ -138,31 +153,37 @@ def comparison_table(
 
 
 def pairs(entries: Sequence[MethodEntry]) -> list[tuple[str, str]]:
-    """Which method is compared against which: each claim of the field, stated before any number is seen.
+    """Which method is compared against which: the claims of the field, stated before any number is seen, and few.
 
-    Learnt starts against the frozen random encoder, coordinates and band statistics; spatiotemporal against regular
-    pairs; field plus image against the field alone; joint models against the weather alone and the images alone.
+    What is learnt against the frozen random encoder; spatiotemporal against regular pairs; the combined contrastive
+    starts against training on labels alone, ImageNet, band statistics under the same head, and coordinates; field plus
+    image against the field alone; joint models against weather alone and images alone; and what a contrastive start
+    adds to field and joint model above a random one.
     """
-    names = [entry.name for entry in entries]
+    names = {entry.name: entry for entry in entries}
+    combined = {entry.start: entry.name for entry in entries if entry.family == "start" and entry.start}
+    joined = {entry.start for entry in entries if entry.family in ("field", "joint")}
     asked = []
-    for entry in entries:
-        name = entry.name
-        if entry.family == "start":
-            asked += [(name, other) for other in ("random_frozen", "latitude_longitude", "band_statistics_ridge")]
-            if name.endswith("_spatiotemporal"):
-                asked.append((name, name.replace("_spatiotemporal", "_regular")))
+    for name, entry in names.items():
+        random = name.replace(combined.get(entry.start, name), "random_frozen")
+        if entry.family == "start" and name != "band_statistics":
+            asked.append((name, "random_frozen"))
+            asked.append((name, name.replace("_spatiotemporal", "_regular")))
+            if entry.start in joined and random != name:
+                asked += [(name, other) for other in ("random_trained", "imagenet")]
+                asked += [(name, other) for other in ("band_statistics", "latitude_longitude")]
         if entry.family == "field":
-            asked.append((name, FIELD_REFERENCES[name.rpartition("+")[2]]))
+            alone = next(alone for field, alone in FIELD_REFERENCES.items() if name.endswith(f"+{field}"))
+            asked += [(name, alone), (name, random)]
         if entry.family == "joint":
-            image = name.removeprefix("joint_").removeprefix("cnn_rf_")
-            asked += [(name, "weather_forest"), (name, image)]
-    return [(name, other) for name, other in asked if name != other and {name, other} <= set(names)]
+            asked += [(name, "weather_forest"), (name, combined[entry.start]), (name, random)]
+    return [(name, other) for name, other in dict.fromkeys(asked) if name != other and other in names]
 
 
 def comparison_differences(
     outcomes: Sequence[Outcome], scored: Sequence[Replicates], asked: Sequence[tuple[str, str]]
 ) -> pd.DataFrame:
-    """Paired differences over the same draws, rows and resamples, with Holm's correction within design and key.
+    """Paired differences over the same draws, rows and resamples, corrected within design, stations and key (Holm).
 
     Args:
         outcomes: As from `collect`.
@@ -183,51 +204,29 @@ def comparison_differences(
             if not {(design, stations, method), (design, stations, against)} <= set(found):
                 continue
             (one, a), (other, b) = found[design, stations, method], found[design, stations, against]
-            if design == "label_efficiency" and _is_hold_out(one, outcomes):
-                continue
-            keys = [key for key in DIFFERENCE_KEYS if key in a.values and key in b.values]
-            result = difference(*_matched(one, a, other, b, keys))
+            keys = [key for key in _tested(one, other) if key in a.values and key in b.values]
+            result = difference(*(replace(each, values={key: each.values[key] for key in keys}) for each in (a, b)))
             for key in keys:
                 low, high = result[f"{key}_ci95"] or (None, None)
                 values = (design, stations, method, against, key, result[key], low, high, result[f"{key}_p"])
                 rows.append(dict(zip(columns, (*values, result["n_runs"]), strict=True)))
     table = pd.DataFrame(rows, columns=columns)
     table["p_adjusted"] = np.nan
-    for _, group in table.groupby(["design", "key"]):
+    for _, group in table.groupby(["design", "stations", "key"]):
         table.loc[group.index, "p_adjusted"] = np.array(holm(group["p"].tolist()), dtype=float)
     return table
 
 
-def _is_hold_out(outcome: Outcome, outcomes: Sequence[Outcome]) -> bool:
-    """The last point of label efficiency is the hold-out, whose differences are stated there."""
-    return any(other.design == "hold_out" and other.runs is outcome.runs for other in outcomes)
-
-
-def _matched(
-    one: Outcome, a: Replicates, other: Outcome, b: Replicates, keys: Sequence[str]
-) -> tuple[Replicates, Replicates]:
-    """Runs of the same draw and seed; a method without seeds meets every seed of the other."""
-    if list(one.runs) == list(other.runs):
-        values = [{key: each.values[key] for key in keys} for each in (a, b)]
-        return replace(a, values=values[0]), replace(b, values=values[1])
-    first, second = [], []
-    for draw, seed in sorted({*one.runs, *other.runs}):
-        runs = [
-            outcome.runs.get((draw, seed))
-            if outcome.entry.seeded
-            else next((run for (number, _), run in outcome.runs.items() if number == draw), None)
-            for outcome in (one, other)
-        ]
-        if runs[0] is not None and runs[1] is not None:
-            first.append(runs[0])
-            second.append(runs[1])
-    return replicates(first, keys, a.draws, a.seed), replicates(second, keys, b.draws, b.seed)
-
-
-def _keys(outcome: Outcome, keys: Sequence[str]) -> list[str]:
-    """The scores that mean something."""
+def _keys(outcome: Outcome) -> list[str]:
+    """The scores that mean something: skill in time only where no date was both learnt from and predicted."""
     apart = outcome.entry.is_apart_in_time(outcome.design)
-    return [key for key in keys if key != "temporal_r" or apart]
+    return [key for key in KEYS if key != "temporal_r" or apart]
+
+
+def _tested(one: Outcome, other: Outcome) -> list[str]:
+    """The scores whose differences mean something: errors only between methods that know equally much of the day."""
+    alike = one.entry.uses_same_day_readings and other.entry.uses_same_day_readings
+    return [key for key in DIFFERENCE_KEYS if key != "rmse" or alike or one.design == "temporal"]
 
 
 def _transductive(

@@ -31,7 +31,8 @@ class CompareConfig:
         encoder: Any timm model name; weights of other encoders are not looked at.
         starts: Encoders to compare. Weights that data/weights lacks are trained first, with this preset, without
             any tile of a station.
-        combined_starts: Of these, the ones that are also added to same-day fields and joined with weather.
+        combined_starts: Of these, the ones that are also added to same-day fields and joined with weather; by default
+            SimCLR_spatiotemporal and randomly_initialized.
         fields: Same-day fields that the images of the combined starts are added to.
         trained: Also train encoder and head together from random numbers, in the hold-out only: it is slow.
         head: ridge (principal components and ridge, in closed form) or network (the paper's 512-512-1); every start
@@ -69,7 +70,7 @@ class CompareConfig:
         "randomly_initialized",
         "transfer_learning",
     )
-    combined_starts: tuple[ComparedStart, ...] = ("SimCLR_spatiotemporal", "randomly_initialized")
+    combined_starts: tuple[ComparedStart, ...] | None = None
     fields: tuple[Field, ...] = ("mean", "inverse_distance", "kriging")
     trained: bool = True
     head: Literal["ridge", "network"] = "network"
@@ -140,10 +141,17 @@ class CompareConfig:
             if not rate > 0:
                 raise ValueError(f"--learning_rates: found {rate}, expected positive numbers")
         for name in ("starts", "combined_starts", "fields", "designs", "label_counts"):
-            values = getattr(self, name)
+            values = getattr(self, name) or ()
             if len(set(values)) != len(values):
                 raise ValueError(f"--{name}: found {', '.join(map(str, values))}, expected each once")
-        if missing := set(self.combined_starts) - set(self.starts):
+        if missing := set(self.combined_starts or ()) - set(self.starts):
             raise ValueError(f"--combined_starts: found {', '.join(sorted(missing))}, expected some of --starts")
         if self.imagenet_weights is not None and "transfer_learning" not in self.starts:
             raise ValueError("--imagenet_weights: found without transfer_learning among --starts")
+
+    @property
+    def resolved_combined_starts(self) -> tuple[ComparedStart, ...]:
+        """What combined_starts says, or its default among the starts."""
+        if self.combined_starts is not None:
+            return self.combined_starts
+        return tuple(start for start in self.starts if start in ("SimCLR_spatiotemporal", "randomly_initialized"))

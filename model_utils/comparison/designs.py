@@ -122,8 +122,8 @@ def _hold_out(samples: pd.DataFrame, held_out: list[str], config: CompareConfig)
 
 def _label_efficiency(samples: pd.DataFrame, held_out: list[str], config: CompareConfig) -> Iterator[Run]:
     pool = sorted(set(samples["site_id"]) - set(held_out))
-    for count in config.label_counts:
-        for draw in range(config.draws if count < len(pool) else 0):  # all stations: the hold-out itself
+    for count in sorted({*(count for count in config.label_counts if count < len(pool)), len(pool)}):
+        for draw in range(config.draws if count < len(pool) else 1):
             chosen = random_stations(pool, count, draw)
             yield Run("label_efficiency", count, draw, (_fold(samples, chosen, held_out),))
 

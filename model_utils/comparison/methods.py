@@ -9,10 +9,12 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from model_utils.archive.reader import TileArchive
 from model_utils.comparison.config import CompareConfig, Field
 from model_utils.comparison.weather_model import KeptWeatherModel
+from model_utils.regression.band_statistics import band_feature_names
 from model_utils.regression.ceilings import ceilings
 from model_utils.regression.config import SuperviseConfig
 from model_utils.regression.forests.cnn_rf import ForestOnFeatures
@@ -23,6 +25,7 @@ from model_utils.regression.image_methods import FrozenEncoder
 from model_utils.regression.network_head import NetworkHead
 from model_utils.regression.problem import Method, Prediction, Problem
 from model_utils.regression.references.catalogue import REFERENCES
+from model_utils.regression.references.fields import leave_own_out
 from model_utils.regression.references.reference import Reference
 from model_utils.regression.ridge_head import RidgeHead
 from model_utils.regression.trained_encoder import TrainedEncoder
@@ -33,7 +36,11 @@ NAMES = {"randomly_initialized": "random_frozen", "transfer_learning": "imagenet
 
 SLOW_DESIGNS = ("hold_out", "folds", "temporal")
 
-FIELD_REFERENCES = {"mean": "same_day_mean", "inverse_distance": "inverse_distance", "kriging": "ordinary_kriging"}
+FIELD_REFERENCES: dict[Field, str] = {
+    "mean": "same_day_mean",
+    "inverse_distance": "inverse_distance",
+    "kriging": "ordinary_kriging",
+}
 """The reference that is a same-day field alone."""
 
 
@@ -46,7 +53,7 @@ class Ingredients:
         labelled: Clear tiles with a reading.
         samples: Their n rows, with `band_*` columns.
         embeddings: (start, seed) -> NPY file of the start's features, n x d; a start that is not here is skipped.
-        sha256: (start, seed) -> hash of its weights; ("rows", 0) -> hash of archive and rows.
+        sha256: Hash of the code, the libraries' versions, the archive and the rows.
         weather_model: The hold-out's; None where the archive has no weather.
     """
 
@@ -54,13 +61,16 @@ class Ingredients:
     labelled: TileArchive
     samples: pd.DataFrame
     embeddings: Mapping[tuple[str, int], Path]
-    sha256: Mapping[tuple[str, int], str]
+    sha256: str
     weather_model: KeptWeatherModel | None
 
-    def features(self, start: str, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        """A start's features, memory-mapped; starts without a seed of their own have seed `config.seed`."""
-        key = (start, seed) if (start, seed) in self.embeddings else (start, self.config.seed)
-        mapped: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = np.load(self.embeddings[key], mmap_mode="r")
+    def embedding(self, start: str, seed: int) -> Path:
+        """A start's file; starts without a seed of their own have that of `config.seed`."""
+        return self.embeddings.get((start, seed), self.embeddings[start, self.config.seed])
+
+    def features(self, start: str, seed: int) -> NDArray[np.float32]:
+        """A start's features, memory-mapped."""
+        mapped: NDArray[np.float32] = np.load(self.embedding(start, seed), mmap_mode="r")
         return mapped
 
 
@@ -110,6 +120,22 @@ class MethodEntry:
 
 
 @dataclass(frozen=True)
+class FieldMethod:
+    """A same-day field alone: the very one that `FrozenEncoder` adds images to."""
+
+    field: Field
+
+    @property
+    def uses_same_day_readings(self) -> bool:
+        """Always."""
+        return True
+
+    def predict(self, problem: Problem) -> Prediction:
+        """The field of the known readings at every row, a station's own left out."""
+        return Prediction(leave_own_out(self.field, problem.samples, problem.training, problem.known))
+
+
+@dataclass(frozen=True)
 class ReferenceMethod:
     """A reference behind the interface of all methods."""
 
@@ -142,6 +168,7 @@ def method_entries(config: CompareConfig, samples: pd.DataFrame) -> list[MethodE
         for family, references in (("reference", REFERENCES), ("ceiling", ceilings(samples)))
         for reference in references
     ]
+    entries.append(MethodEntry("band_statistics", "start", _band_statistics, uses_images=True, seeded=seeded_head))
     if config.trained:
         entries.append(MethodEntry("random_trained", "start", _trained, uses_images=True, cost="trained"))
     for start in config.starts:
@@ -149,7 +176,7 @@ def method_entries(config: CompareConfig, samples: pd.DataFrame) -> list[MethodE
         entries.append(
             MethodEntry(name, "start", _frozen(start), uses_images=True, start=start, seeded=seeded),
         )
-        if start not in config.combined_starts:
+        if start not in config.resolved_combined_starts:
             continue
         entries += [
             MethodEntry(
@@ -178,6 +205,9 @@ def _head(config: CompareConfig) -> TunedHead:
 
 
 def _reference(reference: Reference) -> Callable[[Ingredients, int], Method]:
+    for field, name in FIELD_REFERENCES.items():
+        if reference.name == name:
+            return lambda shared, seed: FieldMethod(field)
     return lambda shared, seed: ReferenceMethod(reference)
 
 
@@ -187,6 +217,11 @@ def _frozen(start: str, field: Field | None = None) -> Callable[[Ingredients, in
         return FrozenEncoder(shared.features(start, seed), _head(shared.config), target, field or "mean")
 
     return build
+
+
+def _band_statistics(shared: Ingredients, seed: int) -> Method:
+    columns = band_feature_names(shared.labelled.metadata.bands)
+    return FrozenEncoder(shared.samples[columns].to_numpy(np.float32), _head(shared.config))
 
 
 def _joint(start: str) -> Callable[[Ingredients, int], Method]:
@@ -208,6 +243,7 @@ def _trained(shared: Ingredients, seed: int) -> Method:
 def supervise_config(config: CompareConfig, start: str, seed: int) -> SuperviseConfig:
     """The settings of one start, as `pm25 supervise` has them."""
     shared = {item.name for item in fields(SuperviseConfig)} & {item.name for item in fields(CompareConfig)}
-    values = {name: getattr(config, name) for name in shared - {"seed", "folds", "imagenet_weights"}}
+    elsewhere = {"seed", "folds", "imagenet_weights", "spatial_weight"}
+    values = {name: getattr(config, name) for name in shared - elsewhere}
     imagenet = config.imagenet_weights if start == "transfer_learning" else None
     return SuperviseConfig(start=start, seed=seed, imagenet_weights=imagenet, **values)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rich.progress import Progress
 from model_utils.comparison.cells import Cell, run_cell
 from model_utils.comparison.designs import Run
 from model_utils.comparison.methods import Ingredients, MethodEntry, method_entries
+from model_utils.errors import InputError
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -50,7 +52,15 @@ def run_cells(cells: Sequence[Cell], folder: Path, shared: Ingredients, jobs: in
         try:
             for done, future in enumerate(as_completed(futures), start=1):
                 name = futures[future].entry.name
-                seconds[name] = seconds.get(name, 0.0) + future.result()
+                try:
+                    seconds[name] = seconds.get(name, 0.0) + future.result()
+                except BrokenProcessPool:
+                    raise InputError(
+                        "a process of the comparison died, of too little memory perhaps (--jobs)"
+                    ) from None
+                except Exception as error:
+                    error.add_note(f"in {futures[future].path}")
+                    raise
                 progress.update(task, completed=done)
                 if not sys.stdout.isatty() and (done % max(1, len(cells) // 10) == 0 or done == len(cells)):
                     print(f"cells: {done} of {len(cells)}", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from model_utils.archive.reader import TileArchive
 from model_utils.comparison.collect import Outcome
 from model_utils.comparison.config import CompareConfig
 from model_utils.comparison.tables import write_tables
+from model_utils.configuration import save_config
 from model_utils.evaluation.coverage import coverage_table
 from model_utils.figures.anomaly_panels import draw_anomaly_panels
 from model_utils.figures.coverage import draw_coverage
@@ -49,6 +51,9 @@ def write_report(
         config: The comparison's.
         archive: Says which part is simulated.
     """
+    for stale in ("figures", "predictions.parquet", "coverage.csv"):  # another run may have had other designs
+        shutil.rmtree(folder / stale) if (folder / stale).is_dir() else (folder / stale).unlink(missing_ok=True)
+    save_config(folder / "config.yaml", config)
     write_tables(folder, table, differences, heading)
     simulated, scored = archive.metadata.simulated, table[table["skipped"].isna()] if "skipped" in table else table
     figures: dict[str, Figure] = {}

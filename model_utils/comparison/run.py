@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,14 +23,18 @@ from model_utils.comparison.report import write_report
 from model_utils.comparison.starts import EmbeddedStarts, embed_starts
 from model_utils.comparison.tables import format_comparison
 from model_utils.comparison.weather_model import KeptWeatherModel, keep_weather_model
-from model_utils.configuration import save_config
+from model_utils.configuration import library_versions
 from model_utils.errors import InputError
 from model_utils.evaluation.split_half import split_half
 from model_utils.project import archive_folder, results_folder
+from model_utils.regression import __file__ as regression_room
 from model_utils.regression.band_statistics import band_feature_names, band_statistics_features
 from model_utils.regression.weather_inputs import weather_inputs
 from model_utils.sampling.clouds import clear_tiles
 from model_utils.sampling.splits import station_table
+
+SOURCES = Path(regression_room).parent
+"""The room of all methods."""
 
 
 def compare(config: CompareConfig) -> None:
@@ -52,7 +58,8 @@ def compare(config: CompareConfig) -> None:
 
     training = ~labelled.samples["site_id"].isin(held_out).to_numpy()
     starts = embed_starts(config, labelled, labelled.subset(training))
-    weather_model = keep_weather_model(config, labelled, training)
+    joined = "hold_out" in config.designs and config.resolved_combined_starts
+    weather_model = keep_weather_model(config, labelled, training) if joined else None
     shared = _ingredients(config, labelled, starts, weather_model)
     embedded = time.perf_counter()
 
@@ -68,15 +75,16 @@ def compare(config: CompareConfig) -> None:
     folder = results_folder(config.root, config.city, f"compare_{config.preset}")
     missing = [cell for cell in cells if not stands(cell, folder / "cells", shared)]
     print(f"{len(cells)} cells, {len(cells) - len(missing)} of them there already", flush=True)
-    save_config(folder / "config.yaml", config)
     seconds = run_cells(missing, folder / "cells", shared, config.jobs)
     computed = time.perf_counter()
 
     outcomes = collect(cells, folder / "cells", shared.samples)
     scores = score_outcomes(outcomes, config.bootstrap_draws, config.seed)
-    table = comparison_table(outcomes, scores, starts.seen_sites, config.interval_level)
+    table = comparison_table(
+        outcomes, scores, starts.seen_sites, config.interval_level, config.bootstrap_draws, config.seed
+    )
     differences = comparison_differences(outcomes, scores, pairs(entries))
-    heading = _heading(config, archive, labelled, where, table)
+    heading = [*_heading(config, archive, labelled, where, table), *starts.notes]
     write_report(folder, _with_skipped(table, entries, skipped), differences, outcomes, heading, config, archive)
     print(format_comparison(table))
     for line in heading:
@@ -102,13 +110,16 @@ def _ingredients(
     bands = pd.DataFrame(
         band_statistics_features(labelled), columns=band_feature_names(labelled.metadata.bands), dtype=float
     )
-    digest = hashlib.sha256(labelled.metadata.content_sha256.encode() + labelled.rows.tobytes()).hexdigest()
+    digest = hashlib.sha256(labelled.metadata.content_sha256.encode() + labelled.rows.tobytes())
+    digest.update(json.dumps(library_versions(), sort_keys=True).encode())
+    for path in sorted(SOURCES.glob("**/*.py")):  # another version of a method computes its cells anew
+        digest.update(path.read_bytes())
     return Ingredients(
         config,
         labelled,
         pd.concat([labelled.samples, bands], axis=1),
         starts.embeddings,
-        {**starts.sha256, ("rows", 0): digest},
+        digest.hexdigest(),
         weather_model,
     )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from contrastive_models.weights import read_encoder
 from model_utils.archive.reader import TileArchive
-from model_utils.comparison.config import CompareConfig
+from model_utils.comparison.config import CompareConfig, ComparedStart
 from model_utils.comparison.methods import supervise_config
 from model_utils.configuration import from_preset
 from model_utils.errors import InputError
@@ -16,6 +17,8 @@ from model_utils.project import weights_path
 from model_utils.regression.embeddings import embeddings_file
 from model_utils.regression.starts import starting_encoder
 
+CONTRASTIVE = ("SimCLR", "SimSiam")
+
 
 @dataclass(frozen=True)
 class EmbeddedStarts:
@@ -23,15 +26,15 @@ class EmbeddedStarts:
 
     Attributes:
         embeddings: (start, seed) -> NPY file of its features.
-        sha256: (start, seed) -> hash of its weights.
         seen_sites: start -> sites whose images it was trained on; None where the weights do not say it.
         skipped: start -> why it is not there.
+        notes: What differs between the trainings of the starts, a line each.
     """
 
     embeddings: dict[tuple[str, int], Path]
-    sha256: dict[tuple[str, int], str]
     seen_sites: dict[str, frozenset[str] | None]
     skipped: dict[str, str]
+    notes: list[str]
 
 
 def embed_starts(config: CompareConfig, labelled: TileArchive, training: TileArchive) -> EmbeddedStarts:
@@ -44,7 +47,7 @@ def embed_starts(config: CompareConfig, labelled: TileArchive, training: TileArc
         labelled: Tiles to embed.
         training: Tiles of stations that are not held out.
     """
-    found = EmbeddedStarts({}, {}, {}, {})
+    found = EmbeddedStarts({}, {}, {}, [])
     for start in config.starts:
         seeds = range(config.seed, config.seed + config.seeds) if start == "randomly_initialized" else (config.seed,)
         for seed in seeds:
@@ -56,15 +59,39 @@ def embed_starts(config: CompareConfig, labelled: TileArchive, training: TileArc
                 print(f"skipped: {start}: {error}", flush=True)
                 break
             found.embeddings[start, seed] = embeddings_file(labelled, encoder, config.accelerator)
-            found.sha256[start, seed] = encoder.sha256
             found.seen_sites[start] = encoder.seen_sites
+    found.notes.extend(
+        _training_notes(config, labelled, [start for start in config.starts if start in found.seen_sites])
+    )
     return found
+
+
+def _training_notes(config: CompareConfig, labelled: TileArchive, starts: list[ComparedStart]) -> list[str]:
+    """How the contrastive starts were trained, and a warning where that was not alike."""
+    trained = {}
+    for start in starts:
+        method, _, pairs = start.partition("_")
+        if method in CONTRASTIVE:
+            path = weights_path(config.root, config.city, method, pairs, config.encoder)
+            trained[start] = read_encoder(path)[1]
+    epochs = {start: metadata.epochs for start, metadata in trained.items()}
+    notes = []
+    if epochs:
+        told = ", ".join(f"{start} {count}" for start, count in epochs.items())
+        unlike = " They were not trained for as long as each other." if len(set(epochs.values())) > 1 else ""
+        notes.append(f"Epochs of pre-training: {told}.{unlike}")
+    notes += [
+        f"{start} was pre-trained on another archive than this one."
+        for start, metadata in trained.items()
+        if metadata.archive_sha256 != labelled.metadata.content_sha256
+    ]
+    return notes
 
 
 def _pretrained(config: CompareConfig, start: str) -> None:
     """Trains a contrastive start whose weights are missing, on no tile of any station."""
     method, _, pairs = start.partition("_")
-    if method not in ("SimCLR", "SimSiam"):
+    if method not in CONTRASTIVE:
         return
     if weights_path(config.root, config.city, method, pairs, config.encoder).exists():
         return

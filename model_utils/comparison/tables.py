@@ -15,10 +15,12 @@ from model_utils.comparison.words import DESIGNS, FAMILIES, SCORES, SIGNIFICANT,
 Row = Mapping[Hashable, Any]
 
 LEGEND = (
-    "spatial r: correlation of station anomalies from the same-day mean; temporal r: median correlation within a "
-    "station; errors and widths in µg/m³; [95 %] intervals; '-' where a score is not defined. Same-day: reads training "
-    "stations on the day it predicts. Settings: how many were tried on validation stations. n: test stations / samples "
-    "/ runs."
+    "spatial r: correlation of station anomalies from the same-day mean; it does not see the size of what is "
+    "predicted, spatial RMSE does. temporal r: median correlation within a station, of fits that saw no reading of the "
+    "date. RMSE: on dates that other stations were learnt from, which a method can recognise; RMSE, new dates: of fits "
+    "that saw no reading of the date. Errors and widths in µg/m³; [95 %] intervals, for one pre-training: another seed "
+    "of it would give another encoder; '-' where a score is not defined. Same-day: reads training stations on the day "
+    "it predicts. Settings: how many were tried on validation stations. n: test stations / samples / runs."
 )
 
 
@@ -80,6 +82,7 @@ _COLUMNS: Mapping[str, Callable[[Row], str]] = {
     "spatial r [95 %]": lambda row: _scored(row, "spatial_r"),
     "spatial RMSE": _score("spatial_rmse"),
     "RMSE": _score("rmse"),
+    "RMSE, new dates": _score("rmse_new_dates"),
     "NRMSE": _score("nrmse"),
     "temporal r": _score("temporal_r"),
     "interval coverage": _score("coverage"),
@@ -89,7 +92,7 @@ _COLUMNS: Mapping[str, Callable[[Row], str]] = {
     "settings": lambda row: _count(row.get("trials")),
 }
 _NOT_COMPACT = ("training stations", "spatial RMSE", "interval coverage", "interval width", "n")
-_WHERE_PRESENT = ("interval coverage", "interval width")
+_WHERE_PRESENT = ("RMSE, new dates", "interval coverage", "interval width")
 
 
 def _designs(table: pd.DataFrame) -> list[str]:

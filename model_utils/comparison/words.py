@@ -27,6 +27,7 @@ SCORES = {
     "spatial_r": "spatial r",
     "spatial_rmse": "spatial RMSE (µg/m³)",
     "rmse": "RMSE (µg/m³)",
+    "rmse_new_dates": "RMSE on new dates (µg/m³)",
     "mae": "MAE (µg/m³)",
     "nrmse": "NRMSE",
     "r2": "R²",
@@ -38,7 +39,7 @@ SCORES = {
 
 _PERCENT = ("nrmse", "coverage")
 _TWO_DIGITS = ("spatial_r", "temporal_r", "spatial_r_paper", "r2")
-LOWER_IS_BETTER = frozenset({"spatial_rmse", "rmse", "mae", "nrmse"})
+LOWER_IS_BETTER = frozenset({"spatial_rmse", "rmse", "rmse_new_dates", "mae", "nrmse"})
 SIGNIFICANT = 0.05
 
 

@@ -41,12 +41,14 @@ def station_intervals(
         training: Rows to learn from, n.
         predicted: By the fit on all of them, ug/m3, n.
         level: Share of a new station's readings to cover.
-        groups: How many fits to spend.
+        groups: How many fits to spend. They see fewer stations than the fit on all, which makes intervals a little
+            too wide (by 1 % of readings covered in simulated cities of 24 training stations).
         seed: Deals the stations.
 
     Returns:
         Lower and upper bounds, ug/m3, n. NaN where `predicted` is, and everywhere with fewer than
-        `LEAST_TRAINING_STATIONS` training stations: a fit on the few others says too little of a fit on all.
+        `LEAST_TRAINING_STATIONS` training stations: a fit on the few others says too little of a fit on all. They
+        hold for stations like the training stations, on dates like theirs: a temporal hold-out promises nothing.
     """
     site = samples["site_id"].to_numpy()
     sites = np.unique(site[training].astype(str))
@@ -96,19 +98,19 @@ def calibrated_intervals(
         return np.asarray(np.maximum(line.intercept_ + line.coef_[0] * values, floor))
 
     reach = conformal_quantile(error / difficulty(unseen[rows]), station[rows], level) * difficulty(predicted)
-    return np.maximum(predicted - reach, 0), predicted + reach
+    return np.maximum(predicted - reach, 0), np.maximum(predicted + reach, 0)
 
 
 def conformal_quantile(scores: NDArray[np.float64], station: NDArray[np.object_], level: float) -> float:
     """The score that a share `level` of a new station's rows stays below, on average over stations.
 
     It is a quantile of the mixture of the stations with equal weights ("pooling CDFs", Dunn, Wasserman &
-    Ramdas 2022, section 4), taken a little above `level` because the pooled stations are finitely many: at the
-    smallest pooled level whose quantile *of the other stations* covers a station's rows in a share
-    `level`, averaged over the stations. The guaranteed correction for K stations, level (K + 1) / K (Lee, Barber
-    & Willett 2023), counts the new station as infinitely bad: it covers .93 at 24 stations and is infinite below 9.
-    Where stations differ little or much, by .9 the plain quantile covers .87 to .90 at 5 to 24 simulated stations, this
-    one .90 to .91.
+    Ramdas 2022), taken a little above `level` because the pooled stations are finitely many: at the smallest pooled
+    level whose quantile *of the other stations* covers a share `level` of a station's rows, averaged over the
+    stations. The guaranteed correction for K stations, level (K + 1) / K (Lee, Barber & Willett 2023), counts the
+    new station as infinitely bad: at .9 it covers .93 with 24 stations and is infinite below 9. Over 3 to 50
+    simulated stations whose effects spread from not at all to twice as wide as the noise, the plain quantile covers
+    .84 to .90, this one .89 to .92.
 
     Args:
         scores: One a calibration row, finite, N.
@@ -116,7 +118,7 @@ def conformal_quantile(scores: NDArray[np.float64], station: NDArray[np.object_]
         level: Share to cover, in (0, 1).
 
     Returns:
-        A score; the largest where even that of the other stations covers too little.
+        A score; the largest of all where the largest of the other stations covers too little.
     """
     order = np.argsort(scores, kind="stable")
     ordered = scores[order]

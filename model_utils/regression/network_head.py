@@ -54,7 +54,8 @@ class NetworkHead:
             for rate, decay in product(self.learning_rates, self.weight_decays)
         ]
         fits = [fit_head(x, y, validation, trial, dates) for trial in trials]
-        best = int(np.argmin([fit.history["validation_loss"].min() for fit in fits]))
+        # a rate that diverged at once has no loss
+        best = int(np.argmin(np.nan_to_num([fit.history["validation_loss"].min() for fit in fits], nan=np.inf)))
         chosen = {
             "learning_rate": trials[best].learning_rate,
             "weight_decay": trials[best].weight_decay,

@@ -15,6 +15,7 @@ from model_utils.evaluation.levels import round_level
 from model_utils.evaluation.paired import paired_differences
 from model_utils.evaluation.spatial import evaluated
 from model_utils.evaluation.statistics import evaluate
+from model_utils.regression.band_statistics import band_feature_names, band_statistics_features
 from model_utils.regression.ceilings import ceilings
 from model_utils.regression.config import SuperviseConfig
 from model_utils.regression.conformal import INTERVAL_LEVEL
@@ -26,7 +27,7 @@ from model_utils.regression.starts import StartingEncoder
 def experiment_statistics(
     config: SuperviseConfig,
     archive: TileArchive,
-    samples: pd.DataFrame,
+    labelled: TileArchive,
     rounds: list[Round],
     start: StartingEncoder,
     test: pd.DataFrame,
@@ -38,7 +39,7 @@ def experiment_statistics(
     Args:
         config: The experiment.
         archive: All tiles.
-        samples: Its labelled rows.
+        labelled: Those that were learnt from and predicted.
         rounds: Their splits.
         start: The encoder.
         test: The test rows' predictions.
@@ -48,6 +49,7 @@ def experiment_statistics(
     Returns:
         Ready for JSON.
     """
+    samples = labelled.samples
     seen = None if start.seen_sites is None else len(start.seen_sites & set(test["site_id"]))
     scored = samples["sample_id"].isin(evaluated(test)["sample_id"])
     trained_on = np.logical_or.reduce([each.training for each in rounds])
@@ -72,14 +74,16 @@ def experiment_statistics(
         "versions": library_versions(),
         "archive_sha256": archive.metadata.content_sha256,
         "weights_sha256": start.sha256,
-        "references": _reference_statistics(config, samples, rounds),
+        "references": _reference_statistics(config, labelled, rounds),
     }
 
 
 def _reference_statistics(
-    config: SuperviseConfig, samples: pd.DataFrame, rounds: list[Round]
+    config: SuperviseConfig, labelled: TileArchive, rounds: list[Round]
 ) -> dict[str, dict[str, Any]]:
     """Scores of each reference, each round fitted anew; with folds all its rows are predicted, for their level."""
+    bands = pd.DataFrame(band_statistics_features(labelled), columns=band_feature_names(labelled.metadata.bands))
+    samples = pd.concat([labelled.samples, bands], axis=1)
     places = samples.drop(columns="pm25")
     statistics = {}
     for reference in (*REFERENCES, *ceilings(samples)):

@@ -108,7 +108,7 @@ def _run(
     predictions, field_alone, fitted = _predict(config, labelled, rounds, start, folder)
     test = predictions["split"] == "test"
     statistics = experiment_statistics(
-        config, archive, labelled.samples, rounds, start, predictions[test], field_alone[test], cloudy
+        config, archive, labelled, rounds, start, predictions[test], field_alone[test], cloudy
     )
     write_predictions(folder / "predictions.parquet", predictions)
     write_statistics(folder, config.experiment, statistics)

@@ -8,6 +8,7 @@ import numpy as np
 
 from contrastive_models.embedding import embed
 from model_utils.archive.reader import TileArchive
+from model_utils.errors import InputError
 from model_utils.regression.config import SuperviseConfig
 from model_utils.regression.finetune import finetune
 from model_utils.regression.problem import Prediction, Problem
@@ -35,7 +36,10 @@ class TrainedEncoder:
         config = replace(self.config, seed=problem.seed)
         training = np.flatnonzero(problem.training)
         rows = problem.samples.iloc[training]
-        validation = validation_rows(rows, config.validation_share, config.seed)
+        try:
+            validation = validation_rows(rows, config.validation_share, config.seed)
+        except InputError:  # a single date of a few stations: nothing to stop early on
+            return Prediction(np.full(len(problem.samples), np.nan))
         tiles, target = self.labelled.subset(training), rows["pm25"].to_numpy(float)
         best, chosen, values = np.inf, {}, np.full(len(problem.samples), np.nan)
         for rate in self.learning_rates:
