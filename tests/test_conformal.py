@@ -155,6 +155,16 @@ def test_a_prediction_without_spread_or_without_error_is_survived() -> None:
     np.testing.assert_allclose((lower, upper), (observed.clip(0), observed))
 
 
+def test_a_few_wild_predictions_leave_the_other_intervals_as_they_are() -> None:
+    observed, unseen, station = calibration()
+    predicted = np.array([30.0, 100, 250])
+    lower, upper = calibrated_intervals(observed, unseen, station, predicted)
+    unseen[::50] = -3000  # of every second station one prediction
+    wild_lower, wild_upper = calibrated_intervals(observed, unseen, station, predicted)
+    np.testing.assert_allclose(wild_upper - wild_lower, upper - lower, rtol=0.3)
+    assert (calibrated_intervals(observed, unseen, station, np.array([-3000.0]))[1] >= 0).all()
+
+
 def test_too_few_stations_have_no_intervals() -> None:
     observed, unseen, station = calibration()
     two = np.where(station < 2, unseen, np.nan)

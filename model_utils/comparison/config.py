@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from model_utils.project import SHIPPED_ROOT
 
@@ -62,14 +62,7 @@ class CompareConfig:
     city: str
     preset: Literal["paper", "demo", "smoke"] = "paper"
     encoder: str = "resnet50"
-    starts: tuple[ComparedStart, ...] = (
-        "SimCLR_spatiotemporal",
-        "SimCLR_regular",
-        "SimSiam_spatiotemporal",
-        "SimSiam_regular",
-        "randomly_initialized",
-        "transfer_learning",
-    )
+    starts: tuple[ComparedStart, ...] = get_args(ComparedStart)
     combined_starts: tuple[ComparedStart, ...] | None = None
     fields: tuple[Field, ...] = ("mean", "inverse_distance", "kriging")
     trained: bool = True
