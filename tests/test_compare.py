@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -160,6 +161,7 @@ def test_a_killed_comparison_goes_on_and_ends_with_the_same_table(compared, tmp_
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    _wait_until_gone(process.pid)
     kept = {path: path.stat().st_mtime_ns for path in results(root).glob("cells/*/*.parquet")}
     assert 20 <= len(kept) < len(list(results(compared).glob("cells/*/*.parquet")))
     assert not (results(root) / "comparison.csv").exists()
@@ -168,6 +170,18 @@ def test_a_killed_comparison_goes_on_and_ends_with_the_same_table(compared, tmp_
         assert (results(root) / name).read_bytes() == (results(compared) / name).read_bytes()
     again = {path for path, when in kept.items() if path.stat().st_mtime_ns != when}
     assert len(again) <= 4  # what was being written when it was killed
+
+
+def _wait_until_gone(group: int, seconds: float = 30) -> None:
+    """The processes that a killed comparison started end by themselves."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"processes of group {group} outlived their parent")
 
 
 def test_no_prediction_depends_on_a_test_reading(compared, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -73,9 +74,18 @@ def run_cells(cells: Sequence[Cell], folder: Path, shared: Ingredients, jobs: in
 def _begin(folder: Path, shared: Ingredients, runs: dict[str, Run]) -> None:
     import torch
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     entries: dict[str, MethodEntry] = {entry.name: entry for entry in method_entries(shared.config, shared.samples)}
     _state.update(folder=folder, shared=shared, runs=runs, entries=entries)
+
+
+def _end_with_parent() -> None:
+    """A killed comparison cannot stop its processes, and they would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(run: str, method: str, seed: int) -> float:
