@@ -14,7 +14,7 @@ LEAST_STATIONS = 3
 """Fewest stations that say anything about how stations differ."""
 LEAST_TRAINING_STATIONS = 5
 """Fewest that can be held out by turns in five groups and leave enough to fit on."""
-FLOOR = 0.25
+FLOOR = 0.5
 """Least difficulty, in median absolute errors: a line fitted to errors may reach zero or less at low predictions."""
 
 Intervals = tuple[NDArray[np.float64], NDArray[np.float64]]

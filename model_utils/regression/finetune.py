@@ -135,6 +135,9 @@ def finetune(
     first = embed(start.encoder, training.tiles, len(training), start.mean, start.std)
     head = RegressionHead(first.shape[1], config.dropout)
     head.standardise_on(torch.from_numpy(first), torch.from_numpy(target[~validation]).float())
+    # features move while the encoder trains: in units of how little a random encoder's first ones vary, they explode
+    head.feature_mean.zero_()
+    head.feature_std.fill_(max(float(np.sqrt((first**2).mean())), 1e-8))
     module = FineTuning(start, head, archive.metadata.tile_size, config)
     fitted, kept = np.flatnonzero(~validation), np.flatnonzero(validation)
     shuffled = PairBatchSampler(len(fitted), None, config.batch_size, config.seed)
