@@ -21,6 +21,7 @@ STARTS = {
     "random_frozen": "#009e73",
     "random_trained": "#222222",
     "imagenet": "#cc79a7",
+    "band_statistics": "#8c6d31",
 }
 """Start of an image encoder -> colour; what is built on a start has its colour."""
 
