@@ -26,6 +26,7 @@ REQUIRED: dict[str, list[str]] = {
     "inspect": ["--city", "Delhi"],
     "pretrain": ["--city", "Delhi", "--method", "SimCLR", "--pairs", "regular"],
     "supervise": ["--city", "Delhi", "--start", "randomly_initialized"],
+    "compare": ["--city", "Delhi"],
     "convert-weights": ["--weights", "a.pkl", "--output", "b.safetensors"],
     "demo": [],
 }

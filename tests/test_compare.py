@@ -23,7 +23,7 @@ from model_utils.cities import load_city
 from model_utils.cli.command import execute
 from model_utils.cli.verbs import COMPARE
 from model_utils.comparison.config import CompareConfig
-from model_utils.comparison.methods import ReferenceMethod
+from model_utils.comparison.reference_methods import ReferenceMethod
 from model_utils.comparison.run import compare
 from model_utils.configuration import from_preset
 from model_utils.project import SHIPPED_ROOT

@@ -13,7 +13,8 @@ import pandas as pd
 from rich.progress import track
 
 from model_utils.comparison.cells import Cell, read_cell
-from model_utils.comparison.methods import FIELD_REFERENCES, MethodEntry
+from model_utils.comparison.methods import MethodEntry
+from model_utils.comparison.reference_methods import FIELD_REFERENCES
 from model_utils.evaluation.coverage import coverage
 from model_utils.evaluation.paired import Replicates, difference, holm, replicates, summary
 

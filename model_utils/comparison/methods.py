@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from model_utils.archive.reader import TileArchive
 from model_utils.comparison.config import CompareConfig, Field
+from model_utils.comparison.reference_methods import reference_method
 from model_utils.comparison.weather_model import KeptWeatherModel
 from model_utils.regression.band_statistics import band_feature_names
 from model_utils.regression.ceilings import ceilings
@@ -23,10 +24,8 @@ from model_utils.regression.forests.rt_rf import fit_rt_rf
 from model_utils.regression.head import HeadSettings
 from model_utils.regression.image_methods import FrozenEncoder
 from model_utils.regression.network_head import NetworkHead
-from model_utils.regression.problem import Method, Prediction, Problem
+from model_utils.regression.problem import Method
 from model_utils.regression.references.catalogue import REFERENCES
-from model_utils.regression.references.fields import leave_own_out
-from model_utils.regression.references.reference import Reference
 from model_utils.regression.ridge_head import RidgeHead
 from model_utils.regression.trained_encoder import TrainedEncoder
 from model_utils.regression.tuned import TunedHead
@@ -35,13 +34,6 @@ NAMES = {"randomly_initialized": "random_frozen", "transfer_learning": "imagenet
 """What a frozen start is called in the tables, where not by its own name."""
 
 SLOW_DESIGNS = ("hold_out", "folds", "temporal")
-
-FIELD_REFERENCES: dict[Field, str] = {
-    "mean": "same_day_mean",
-    "inverse_distance": "inverse_distance",
-    "kriging": "ordinary_kriging",
-}
-"""The reference that is a same-day field alone."""
 
 
 @dataclass(frozen=True)
@@ -119,40 +111,6 @@ class MethodEntry:
         return design == "hold_out" and self.cost != "trained"
 
 
-@dataclass(frozen=True)
-class FieldMethod:
-    """A same-day field alone: the very one that `FrozenEncoder` adds images to."""
-
-    field: Field
-
-    @property
-    def uses_same_day_readings(self) -> bool:
-        """Always."""
-        return True
-
-    def predict(self, problem: Problem) -> Prediction:
-        """The field of the known readings at every row, a station's own left out."""
-        return Prediction(leave_own_out(self.field, problem.samples, problem.training, problem.known))
-
-
-@dataclass(frozen=True)
-class ReferenceMethod:
-    """A reference behind the interface of all methods."""
-
-    reference: Reference
-
-    @property
-    def uses_same_day_readings(self) -> bool:
-        """As the reference says."""
-        return self.reference.uses_same_day_readings
-
-    def predict(self, problem: Problem) -> Prediction:
-        """Gives the reference what it may know, and every row to predict."""
-        rows = problem.known if self.uses_same_day_readings else problem.training
-        values = self.reference.predict(problem.samples[rows], problem.samples.drop(columns="pm25"))
-        return Prediction(values, trials=self.reference.trials)
-
-
 def method_entries(config: CompareConfig, samples: pd.DataFrame) -> list[MethodEntry]:
     """All methods, in the order of the tables."""
     seeded_head = config.head == "network"
@@ -160,7 +118,7 @@ def method_entries(config: CompareConfig, samples: pd.DataFrame) -> list[MethodE
         MethodEntry(
             reference.name,
             family,
-            _reference(reference),
+            _fixed(reference_method(reference)),
             uses_same_day_readings=reference.uses_same_day_readings,
             uses_images=reference.name.startswith("band_"),
             uses_weather=reference.name.startswith("weather_"),
@@ -204,11 +162,8 @@ def _head(config: CompareConfig) -> TunedHead:
     return NetworkHead(settings, learning_rates=config.learning_rates)
 
 
-def _reference(reference: Reference) -> Callable[[Ingredients, int], Method]:
-    for field, name in FIELD_REFERENCES.items():
-        if reference.name == name:
-            return lambda shared, seed: FieldMethod(field)
-    return lambda shared, seed: ReferenceMethod(reference)
+def _fixed(method: Method) -> Callable[[Ingredients, int], Method]:
+    return lambda shared, seed: method
 
 
 def _frozen(start: str, field: Field | None = None) -> Callable[[Ingredients, int], Method]:
