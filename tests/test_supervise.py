@@ -387,3 +387,28 @@ def test_wrong_settings_are_named(small_root, values, message):
     with pytest.raises(InputError, match=message):
         run_experiment(config(small_root, **values))
     assert not (small_root / "results").exists()
+
+
+def test_a_reference_gets_no_credit_for_recognising_a_date(small_root):
+    """Weather that names the date and nothing else: the same at all stations, drawn anew each day."""
+    random = np.random.default_rng(0)
+
+    def with_weather(samples):
+        day = samples["local_date"].rank(method="dense").astype(int).to_numpy()
+        return samples.assign(
+            temperature_c=random.normal(20, 8, day.max() + 1)[day].astype("float32"),
+            pm25=samples["pm25"].where(samples["pm25"].isna(), random.normal(100, 30, day.max() + 1)[day]),
+        )
+
+    write_small_archive(small_root, city="Beijing", days=60, cells=0)
+    archive = open_archive(small_root / "data" / "Beijing")
+    tiles, samples, metadata = archive.tiles(), archive.samples, archive.metadata
+    with ArchiveWriter(archive.folder, metadata.tile_size, metadata.bands, overwrite=True) as writer:
+        writer.append(tiles, with_weather(samples.copy()))
+        writer.commit(city="Beijing", ground_sample_distance_m=3.0, simulated="all")
+    statistics = run_experiment(config(small_root, city="Beijing", epochs=1))
+    forest = statistics["references"]["weather_forest"]
+    assert forest["temporal_r_paper"] > 0.9
+    assert forest["temporal_r"] < 0.5
+    same_day = statistics["references"]["same_day_mean"]
+    assert same_day["temporal_r"] == same_day["temporal_r_paper"] > 0.9
