@@ -79,7 +79,9 @@ def write_openaq_csv(table: Long, zone: str, path: Path) -> dict[str, str]:
                 start = f'{station},7,"{NAMES[station]}",{time.isoformat()},{latitude},{longitude}'
                 lines.append(f"{start},pm25,{micro}g/m³,{text(value)}\n")
                 lines.append(f"{start},o3,ppm,0.02\n{start},temperature,c,{time.hour}\n")
-            (folder / f"location-{station}.csv.gz").write_bytes(gzip.compress((header + "".join(lines)).encode()))
+            (folder / f"location-{station}.csv.gz").write_bytes(
+                gzip.compress((header + "".join(lines)).encode(), mtime=0)
+            )
     return {}
 
 

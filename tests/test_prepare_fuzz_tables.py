@@ -121,7 +121,7 @@ HARMLESS: dict[str, Callable[[str], bytes]] = {
     "bom": lambda text: text.encode("utf-8-sig"),
     "utf-16-le": lambda text: ("\ufeff" + text).encode("utf-16-le"),
     "utf-16-be": lambda text: ("\ufeff" + text).encode("utf-16-be"),
-    "gzip": lambda text: gzip.compress(text.encode()),
+    "gzip": lambda text: gzip.compress(text.encode(), mtime=0),
     "crlf": lambda text: text.replace("\n", "\r\n").encode(),
     "cr": lambda text: text.replace("\n", "\r").encode(),
     "tabs": lambda text: text.replace(",", "\t").encode(),
@@ -155,7 +155,7 @@ WIDE: dict[str, Callable[[], bytes]] = {
     "zeros": lambda: bytes(CELLS),
     "digits": lambda: b"station,time,pm25\nAlpha,2019-01-01," + b"9" * CELLS + b"\n",
     "brackets": lambda: b"[" * CELLS,
-    "zip bomb": lambda: gzip.compress(b"a" * 20 * CELLS),
+    "zip bomb": lambda: gzip.compress(b"a" * 20 * CELLS, mtime=0),
 }
 
 
