@@ -19,7 +19,7 @@ from model_utils.comparison.methods import Ingredients, MethodEntry
 from model_utils.evaluation.levels import round_level
 from model_utils.regression.conformal import station_intervals
 from model_utils.regression.other_dates import predict_other_dates
-from model_utils.regression.problem import Method, hidden
+from model_utils.regression.problem import Method, Problem, hidden
 
 
 @dataclass(frozen=True)
@@ -97,23 +97,22 @@ def predict_run(method: Method, cell: Cell, shared: Ingredients) -> tuple[pd.Dat
     frames: list[pd.DataFrame] = []
     notes: dict[str, Any] = {}
     for fold in run.folds:
-        prediction = method.predict(hidden(samples, fold.training, fold.known, cell.seed))
+        problem = hidden(samples, fold.training, fold.known, cell.seed)
+        prediction = method.predict(problem)
         values = prediction.values
         notes = notes or {"trials": prediction.trials, "chosen": dict(prediction.chosen)}
         nothing = np.full(len(samples), np.nan)
         other_dates, lower, upper = nothing, nothing, nothing
-        known = samples["pm25"].to_numpy(np.float64, copy=True)
-        known[~fold.training] = np.nan  # what a refit may see
-        masked = samples.assign(pm25=known)
 
-        def refit(rows: NDArray[np.bool_], masked: pd.DataFrame = masked) -> NDArray[np.float64]:
-            return method.predict(hidden(masked, rows, seed=cell.seed)).values
+        def refit(rows: NDArray[np.bool_], problem: Problem = problem) -> NDArray[np.float64]:
+            return method.predict(hidden(problem.samples, rows, seed=problem.seed)).values
 
         if cell.entry.refits_dates_in(run.design):
-            other_dates = predict_other_dates(refit, masked, fold.training, known, shared.config.seed)
+            readings = problem.samples["pm25"].to_numpy(np.float64)
+            other_dates = predict_other_dates(refit, problem.samples, fold.training, readings, shared.config.seed)
         if cell.entry.has_intervals_in(run.design):
             lower, upper = station_intervals(
-                refit, masked, fold.training, values, shared.config.interval_level, seed=shared.config.seed
+                refit, problem.samples, fold.training, values, shared.config.interval_level, seed=shared.config.seed
             )
         columns = {
             "predicted": values,

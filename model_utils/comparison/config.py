@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from model_utils.project import SHIPPED_ROOT
+from model_utils.regression.config import Field
 
 Design = Literal["hold_out", "label_efficiency", "folds", "temporal", "leave_one_out"]
 ComparedStart = Literal[
@@ -18,7 +19,6 @@ ComparedStart = Literal[
     "randomly_initialized",
     "transfer_learning",
 ]
-Field = Literal["mean", "inverse_distance", "kriging"]
 
 
 @dataclass(frozen=True)

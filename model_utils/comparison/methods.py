@@ -12,12 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_utils.archive.reader import TileArchive
-from model_utils.comparison.config import CompareConfig, Field
+from model_utils.comparison.config import CompareConfig
 from model_utils.comparison.reference_methods import reference_method
 from model_utils.comparison.weather_model import KeptWeatherModel
+from model_utils.comparison.words import FAMILIES
 from model_utils.regression.band_statistics import band_feature_names
 from model_utils.regression.ceilings import ceilings
-from model_utils.regression.config import SuperviseConfig
+from model_utils.regression.config import Field, SuperviseConfig
 from model_utils.regression.forests.cnn_rf import ForestOnFeatures
 from model_utils.regression.forests.joint import JointModel
 from model_utils.regression.forests.rt_rf import fit_rt_rf
@@ -151,7 +152,7 @@ def method_entries(config: CompareConfig, samples: pd.DataFrame) -> list[MethodE
             MethodEntry(f"{kind}_{name}", "joint", build, uses_images=True, uses_weather=True, start=start, cost="slow")
             for kind, build in (("joint", _joint(start)), ("cnn_rf", _cnn_rf(start)))
         ]
-    order = ("reference", "start", "field", "joint", "ceiling")
+    order = list(FAMILIES)
     return sorted(entries, key=lambda entry: order.index(entry.family))
 
 

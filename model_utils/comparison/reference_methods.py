@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from model_utils.comparison.config import Field
+from model_utils.regression.config import Field
 from model_utils.regression.problem import Method, Prediction, Problem
 from model_utils.regression.references.fields import leave_own_out
 from model_utils.regression.references.reference import Reference

@@ -164,7 +164,7 @@ def _real_differences(differences: pd.DataFrame) -> list[Block]:
     if len(tested):
         said = (
             f"Differences tested (method - against): {len(tested):,}, of which {len(real):,} real at 95 % after Holm's "
-            "correction within each design and score; differences.csv has all, real or not."
+            "correction within each design, number of stations and score; differences.csv has all, real or not."
         )
     if untested := len(differences) - len(tested):
         said += f" {untested:,} could not be tested."

@@ -19,6 +19,9 @@ Start = Literal[
     "weights_2022",
 ]
 
+Field = Literal["mean", "inverse_distance", "kriging"]
+"""Same-day fields that an anomaly is one from."""
+
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -68,7 +71,7 @@ class SuperviseConfig:
     encoder: str = "resnet50"
     finetune: bool = False
     target: Literal["absolute", "anomaly"] = "absolute"
-    field: Literal["mean", "inverse_distance", "kriging"] = "mean"
+    field: Field = "mean"
     spatial_weight: float = 0.0
     stations: int | None = None
     draw: int = 0

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model_utils.regression.config import Field
 from model_utils.regression.problem import Prediction, Problem
-from model_utils.regression.references.fields import Field
 from model_utils.regression.targets import LEAST_STATIONS_FOR_ANOMALY, make_target
 from model_utils.regression.tuned import TunedHead, training_mean
 

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_utils.errors import InputError
-from model_utils.regression.references.fields import Field, leave_own_out
+from model_utils.regression.config import Field
+from model_utils.regression.references.fields import leave_own_out
 
 LEAST_STATIONS_FOR_ANOMALY = 3
 

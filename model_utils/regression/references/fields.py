@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from model_utils.regression.config import Field
 from model_utils.regression.references.kriging import fit_variogram, krige, ordinary_kriging
 from model_utils.regression.references.same_day import inverse_distance, same_day_mean
-
-Field = Literal["mean", "inverse_distance", "kriging"]
 
 FIELDS: Mapping[Field, Callable[[pd.DataFrame, pd.DataFrame], NDArray[np.float64]]] = {
     "mean": same_day_mean,
