@@ -23,12 +23,12 @@ from model_utils.cities import load_city
 from model_utils.cli.command import execute
 from model_utils.cli.verbs import COMPARE
 from model_utils.comparison.config import CompareConfig
-from model_utils.comparison.reference_methods import ReferenceMethod
 from model_utils.comparison.run import compare
 from model_utils.configuration import from_preset
 from model_utils.project import SHIPPED_ROOT
 from model_utils.regression.problem import hidden
 from model_utils.regression.references.catalogue import REFERENCES
+from model_utils.regression.references.methods import ReferenceMethod
 from model_utils.simulation.city import simulate
 from model_utils.simulation.config import SimulateConfig
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from model_utils.comparison.alarms import alarms
-from model_utils.comparison.collect import Outcome, comparison_table, score_outcomes
 from model_utils.comparison.methods import MethodEntry
+from model_utils.comparison.outcomes import Outcome, score_outcomes
+from model_utils.comparison.rows import comparison_table
 from model_utils.regression.image_methods import FrozenEncoder
 from model_utils.regression.problem import hidden
 from model_utils.regression.ridge_head import RidgeHead

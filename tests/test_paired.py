@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,15 +18,7 @@ from sklearn import metrics
 
 from model_utils.errors import InputError
 from model_utils.evaluation.bootstrap import percentile_interval, two_sided_p
-from model_utils.evaluation.paired import (
-    Replicates,
-    difference,
-    holm,
-    paired_differences,
-    replicates,
-    summarise,
-    summary,
-)
+from model_utils.evaluation.paired import Replicates, difference, holm, paired_differences, replicates, summary
 from model_utils.evaluation.scores import KEYS
 from model_utils.evaluation.statistics import evaluate
 
@@ -49,6 +42,10 @@ def city(seed: int = 0, stations: int = 7, days: int = 25, missing: float = 0.2)
 def runs_of(rows: pd.DataFrame, count: int, noise: float, seed: int = 0) -> list[pd.DataFrame]:
     random = np.random.default_rng([seed, 7])
     return [rows.assign(predicted=rows["observed"] + random.normal(0, noise, len(rows))) for _ in range(count)]
+
+
+def summarise(runs: Sequence[pd.DataFrame], keys: Collection[str], draws: int = 1000, seed: int = 0) -> dict[str, Any]:
+    return summary(replicates(runs, keys, draws, seed))
 
 
 def rmse(rows: pd.DataFrame) -> float:
@@ -274,8 +271,8 @@ def test_runs_of_other_rows_are_refused() -> None:
 def test_summary_and_difference_take_what_was_scored_once() -> None:
     a, b = runs_of(city(), 3, 10), runs_of(city(), 3, 30)
     scored = [replicates(runs, FAST, 40, 5) for runs in (a, b)]
-    assert summary(scored[0]) == summarise(a, FAST, 40, 5)
     assert difference(*scored) == paired_differences(a, b, FAST, 40, 5)
+    assert summary(scored[0]) == summarise(a, FAST, 40, 5)
 
 
 @settings(max_examples=100, deadline=None)

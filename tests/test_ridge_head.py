@@ -16,7 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from model_utils.regression.head import head_loss
-from model_utils.regression.ridge_head import PENALTIES, RidgeHead, ridge, stretched, validation_groups
+from model_utils.regression.ridge_head import PENALTIES, RidgeHead, ridge, stretched
+from model_utils.sampling.splits import validation_groups
 
 
 def world(stations=12, days=20, width=15, seed=0):

@@ -335,6 +335,17 @@ def test_fine_tuning_keeps_its_best_epoch(small_root):
     assert (error**2).mean() == pytest.approx(fitted.history["validation_loss"].min(), rel=0.05)
 
 
+def test_fine_tuning_from_random_numbers_stays_near_the_readings(small_root):
+    """A random encoder's features vary little at first: in units of that, they exploded as it trained."""
+    experiment = config(small_root, finetune=True, epochs=3, learning_rate=1e-3, encoder_learning_rate=1e-3)
+    archive = open_archive(small_root / "data" / "Delhi")
+    labelled = archive.subset(archive.samples["pm25"].notna().to_numpy())
+    validation = labelled.samples["site_id"].isin(["DTU", "Loni", "ITO"]).to_numpy(copy=True)
+    pm25 = labelled.samples["pm25"].to_numpy(np.float64)
+    fitted = finetune(labelled, pm25, validation, starting_encoder(experiment, labelled), experiment)
+    assert fitted.history["validation_loss"].max() < 3  # variances of the readings; the mean alone scores about 1
+
+
 def test_head_reaches_least_squares_on_a_linear_problem():
     generator = np.random.default_rng(0)
     features = generator.normal(3, 2, (600, 10)).astype(np.float32)

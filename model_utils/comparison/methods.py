@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from model_utils.archive.reader import TileArchive
 from model_utils.comparison.config import CompareConfig
-from model_utils.comparison.reference_methods import reference_method
 from model_utils.comparison.weather_model import KeptWeatherModel
 from model_utils.comparison.words import FAMILIES
 from model_utils.regression.band_statistics import band_feature_names
@@ -27,6 +26,7 @@ from model_utils.regression.image_methods import FrozenEncoder
 from model_utils.regression.network_head import NetworkHead
 from model_utils.regression.problem import Method
 from model_utils.regression.references.catalogue import REFERENCES
+from model_utils.regression.references.methods import reference_method
 from model_utils.regression.ridge_head import RidgeHead
 from model_utils.regression.trained_encoder import TrainedEncoder
 from model_utils.regression.tuned import TunedHead

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from model_utils import atomic
 from model_utils.archive.reader import TileArchive
-from model_utils.comparison.collect import Outcome
 from model_utils.comparison.config import CompareConfig
+from model_utils.comparison.outcomes import Outcome
 from model_utils.comparison.tables import write_tables
 from model_utils.configuration import save_config
 from model_utils.evaluation.coverage import coverage_table

@@ -10,31 +10,32 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+import model_utils
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.cities import load_city
 from model_utils.comparison.alarms import alarms
 from model_utils.comparison.cells import Cell, stands
-from model_utils.comparison.collect import collect, comparison_differences, comparison_table, pairs, score_outcomes
+from model_utils.comparison.claims import comparison_differences, pairs
 from model_utils.comparison.config import CompareConfig
 from model_utils.comparison.designs import held_out_stations, make_runs
 from model_utils.comparison.methods import Ingredients, MethodEntry, method_entries
+from model_utils.comparison.outcomes import collect, score_outcomes
 from model_utils.comparison.pool import run_cells
 from model_utils.comparison.report import write_report
+from model_utils.comparison.rows import comparison_table
 from model_utils.comparison.starts import EmbeddedStarts, embed_starts
 from model_utils.comparison.tables import format_comparison
 from model_utils.comparison.weather_model import KeptWeatherModel, keep_weather_model
 from model_utils.configuration import library_versions
-from model_utils.errors import InputError
 from model_utils.evaluation.split_half import split_half
 from model_utils.project import archive_folder, results_folder
-from model_utils.regression import __file__ as regression_room
-from model_utils.regression.band_statistics import band_feature_names, band_statistics_features
+from model_utils.regression.band_statistics import with_band_statistics
+from model_utils.regression.labelled import clear_labelled
 from model_utils.regression.weather_inputs import weather_inputs
-from model_utils.sampling.clouds import clear_tiles
 from model_utils.sampling.splits import station_table
 
-SOURCES = Path(regression_room).parent
-"""The room of all methods."""
+ROOMS = ("evaluation", "regression", "sampling")
+"""Whose code predictions depend on."""
 
 
 def compare(config: CompareConfig) -> None:
@@ -46,7 +47,7 @@ def compare(config: CompareConfig) -> None:
     began = time.perf_counter()
     city = load_city(config.city, config.root)
     archive = open_archive(archive_folder(config.root, config.city))
-    labelled = _labelled(archive, config)
+    labelled = clear_labelled(archive, config.max_cloud_fraction)
     stations = station_table(labelled.samples)
     held_out, where = held_out_stations(stations, city)
     runs = make_runs(labelled.samples, held_out, config)
@@ -96,28 +97,18 @@ def compare(config: CompareConfig) -> None:
     print(f"results: {folder}")
 
 
-def _labelled(archive: TileArchive, config: CompareConfig) -> TileArchive:
-    read = archive.samples["pm25"].notna().to_numpy()
-    labelled = archive.subset(read & clear_tiles(archive.samples, config.max_cloud_fraction))
-    if not len(labelled):
-        raise InputError(f"{archive.folder}: found no clear tile with a reading, so there is nothing to compare")
-    return labelled
-
-
 def _ingredients(
     config: CompareConfig, labelled: TileArchive, starts: EmbeddedStarts, weather_model: KeptWeatherModel | None
 ) -> Ingredients:
-    bands = pd.DataFrame(
-        band_statistics_features(labelled), columns=band_feature_names(labelled.metadata.bands), dtype=float
-    )
     digest = hashlib.sha256(labelled.metadata.content_sha256.encode() + labelled.rows.tobytes())
     digest.update(json.dumps(library_versions(), sort_keys=True).encode())
-    for path in sorted(SOURCES.glob("**/*.py")):  # another version of a method computes its cells anew
-        digest.update(path.read_bytes())
+    for room in ROOMS:  # another version of a method computes its cells anew
+        for path in sorted((Path(model_utils.__file__).parent / room).glob("**/*.py")):
+            digest.update(path.read_bytes())
     return Ingredients(
         config,
         labelled,
-        pd.concat([labelled.samples, bands], axis=1),
+        with_band_statistics(labelled),
         starts.embeddings,
         digest.hexdigest(),
         weather_model,

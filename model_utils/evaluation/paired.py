@@ -55,11 +55,6 @@ def replicates(runs: Sequence[pd.DataFrame], keys: Collection[str], draws: int =
     return _replicates([_cut(run) for run in runs], keys, draws, seed)
 
 
-def summarise(runs: Sequence[pd.DataFrame], keys: Collection[str], draws: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """Mean scores over runs, with intervals; see `summary`."""
-    return summary(replicates(runs, keys, draws, seed))
-
-
 def summary(scored: Replicates) -> dict[str, Any]:
     """Mean scores over runs, with intervals.
 

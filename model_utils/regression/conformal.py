@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from model_utils.evaluation.correlation import NO_SPREAD
 from model_utils.regression.problem import FitPredict
+from model_utils.sampling.splits import LEAST_STATIONS, VALIDATION_GROUPS, validation_groups
 
 INTERVAL_LEVEL = 0.9
-LEAST_STATIONS = 3
-"""Fewest stations that say anything about how stations differ."""
-LEAST_TRAINING_STATIONS = 5
-"""Fewest that can be held out by turns in five groups and leave enough to fit on."""
+LEAST_CALIBRATION_STATIONS = 3
+"""Fewest that say anything about how stations differ."""
 FLOOR = 0.25
 """Least difficulty, in median absolute errors: a line fitted to errors may reach zero or less at low predictions."""
 
@@ -26,14 +25,14 @@ def station_intervals(
     training: NDArray[np.bool_],
     predicted: NDArray[np.float64],
     level: float = INTERVAL_LEVEL,
-    groups: int = 5,
     seed: int = 0,
 ) -> Intervals:
     """Intervals from the errors that training stations have when a fit has never seen them.
 
     Rows of one station share its error, so calibration by rows held out would be far too narrow at a new
-    station. The training stations are therefore dealt at random into groups, and each group is predicted by a fit on
-    the others (cross-conformal: Vovk 2015, with groups of stations for folds).
+    station. The training stations are therefore dealt at random into five groups, and each group is predicted by a fit
+    on the others (cross-conformal: Vovk 2015, with groups of stations for folds). These see fewer stations than the
+    fit on all, so intervals are a little too wide.
 
     Args:
         fit_predict: The method.
@@ -41,24 +40,21 @@ def station_intervals(
         training: Rows to learn from, n.
         predicted: By the fit on all of them, ug/m3, n.
         level: Share of a new station's readings to cover.
-        groups: How many fits to spend. They see fewer stations than the fit on all, which makes intervals a little
-            too wide (they covered 90 to 92 % in simulated cities of 24 training stations).
         seed: Deals the stations.
 
     Returns:
         Lower and upper bounds, ug/m3, n. NaN where `predicted` is, and everywhere with fewer than
-        `LEAST_TRAINING_STATIONS` training stations: a fit on the few others says too little of a fit on all. They
+        `LEAST_STATIONS` training stations: a fit on the few others says too little of a fit on all. They
         hold for stations like the training stations, on dates like theirs: a temporal hold-out promises nothing.
     """
     site = samples["site_id"].to_numpy()
-    sites = np.unique(site[training].astype(str))
-    if len(sites) < LEAST_TRAINING_STATIONS:
-        return np.full(len(samples), np.nan), np.full(len(samples), np.nan)
-    dealt = dict(zip(sites, np.random.default_rng(seed).permutation(len(sites)) % groups, strict=True))
-    group = np.array([dealt.get(str(name), -1) for name in site])
     unseen = np.full(len(samples), np.nan)
-    for number in np.unique(group[training]):
-        held = training & (group == number)
+    if len(np.unique(site[training])) < LEAST_STATIONS:
+        return unseen, unseen.copy()
+    group = np.full(len(samples), -1)
+    group[training] = validation_groups(samples[training], seed)
+    for number in range(VALIDATION_GROUPS):
+        held = group == number
         unseen[held] = fit_predict(training & ~held)[held]
     return calibrated_intervals(samples["pm25"].to_numpy(np.float64), unseen, site, predicted, level)
 
@@ -87,10 +83,10 @@ def calibrated_intervals(
 
     Returns:
         Lower (0 or more) and upper bounds, ug/m3, n; NaN where `predicted` is, and everywhere if `unseen` holds fewer
-        than `LEAST_STATIONS` stations.
+        than `LEAST_CALIBRATION_STATIONS` stations.
     """
     rows = np.isfinite(unseen) & np.isfinite(observed)
-    if len(set(station[rows])) < LEAST_STATIONS:
+    if len(set(station[rows])) < LEAST_CALIBRATION_STATIONS:
         return np.full(len(predicted), np.nan), np.full(len(predicted), np.nan)
     error = np.abs(observed[rows] - unseen[rows])
     slope, intercept = _resistant_line(unseen[rows], error)

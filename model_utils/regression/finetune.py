@@ -51,7 +51,7 @@ class FineTuning(pl.LightningModule):
 
     Args:
         start: The encoder; it is trained in place.
-        head: Already standardised on the training rows.
+        head: Its target is standardised and its features scaled on the training rows.
         tile_size: Pixels.
         config: Rates and seed.
     """
@@ -134,9 +134,9 @@ def finetune(
     training = archive.subset(~validation)
     first = embed(start.encoder, training.tiles, len(training), start.mean, start.std)
     head = RegressionHead(first.shape[1], config.dropout)
-    head.standardise_on(torch.from_numpy(first), torch.from_numpy(target[~validation]).float())
-    # features move while the encoder trains: in units of how little a random encoder's first ones vary, they explode
-    head.feature_mean.zero_()
+    head.standardise_target(torch.from_numpy(target[~validation]).float())
+    # one scale for all: in units of how little each of a random encoder's features varies at first, they would explode
+    # as soon as the encoder trains
     head.feature_std.fill_(max(float(np.sqrt((first**2).mean())), 1e-8))
     module = FineTuning(start, head, archive.metadata.tile_size, config)
     fitted, kept = np.flatnonzero(~validation), np.flatnonzero(validation)

@@ -59,12 +59,15 @@ class RegressionHead(nn.Sequential):
         self.target_mean: Tensor
         self.target_std: Tensor
 
-    def standardise_on(self, features: Tensor, target: Tensor) -> None:
-        """Takes means and standard deviations from training rows."""
+    def standardise_features(self, features: Tensor) -> None:
+        """Takes their means and standard deviations from training rows."""
         self.feature_mean.copy_(features.mean(dim=0))
         # a dead unit has no spread: dividing by one keeps it at zero
         std = features.std(dim=0, correction=0)
         self.feature_std.copy_(torch.where(std > 1e-8, std, 1.0))
+
+    def standardise_target(self, target: Tensor) -> None:
+        """Takes its mean and standard deviation from training rows."""
         self.target_mean.copy_(target.mean())
         spread = target.std(correction=0)
         self.target_std.copy_(torch.where(spread > 1e-8, spread, 1.0))
@@ -161,7 +164,8 @@ def fit_head(
     x, y = torch.from_numpy(features), torch.from_numpy(target).float()
     kept = torch.from_numpy(validation)
     head = RegressionHead(features.shape[1], settings.dropout)
-    head.standardise_on(x[~kept], y[~kept])
+    head.standardise_features(x[~kept])
+    head.standardise_target(y[~kept])
     x, y = head.standardised(x), (y - head.target_mean) / head.target_std
     x_train, y_train, x_validation, y_validation = x[~kept], y[~kept], x[kept], y[kept]
     day, day_validation = None, None

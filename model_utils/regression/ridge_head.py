@@ -10,11 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_utils.regression.tuned import TunedFit, training_mean
+from model_utils.sampling.splits import validation_groups
 
 COMPONENTS = (8, 32, 128, np.inf)
 PENALTIES = (1e4, 1e3, 1e2, 1e1, 1.0, 1e-1, 1e-2)
-VALIDATION_GROUPS = 5
-LEAST_STATIONS = 5
 
 Setting = tuple[int, float]
 """Number of components, penalty."""
@@ -65,25 +64,6 @@ class RidgeHead:
         weights, intercept = ridge(x, y, date, [best], self.spatial_weight)
         predicted = features.astype(np.float64) @ weights[:, 0] + intercept[0]
         return TunedFit(predicted, len(settings), {"components": float(best[0]), "penalty": best[1]})
-
-
-def validation_groups(rows: pd.DataFrame, seed: int) -> NDArray[np.int64]:
-    """Deals training rows into groups, each of which validates a fit on the others.
-
-    Args:
-        rows: Training rows: `site_id`, `local_date`.
-        seed: Deals the stations.
-
-    Returns:
-        Group of each row, 0 .. 4: whole stations, or contiguous blocks of dates where there are fewer than five
-        stations; all 0 where there is a single date as well.
-    """
-    sites, site = np.unique(rows["site_id"].to_numpy(str), return_inverse=True)
-    if len(sites) >= LEAST_STATIONS:
-        dealt = np.random.default_rng(seed).permutation(len(sites)) % VALIDATION_GROUPS
-        return np.asarray(dealt[site])
-    dates, date = np.unique(rows["local_date"].to_numpy(), return_inverse=True)
-    return np.asarray(date * min(VALIDATION_GROUPS, len(dates)) // len(dates))
 
 
 def stretched(values: NDArray[np.float64], date: NDArray[np.int64], spatial_weight: float) -> NDArray[np.float64]:

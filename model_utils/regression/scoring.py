@@ -16,13 +16,14 @@ from model_utils.evaluation.levels import round_level
 from model_utils.evaluation.paired import paired_differences
 from model_utils.evaluation.spatial import evaluated
 from model_utils.evaluation.statistics import evaluate
-from model_utils.regression.band_statistics import band_feature_names, band_statistics_features
+from model_utils.regression.band_statistics import with_band_statistics
 from model_utils.regression.ceilings import ceilings
 from model_utils.regression.config import SuperviseConfig
 from model_utils.regression.conformal import INTERVAL_LEVEL
 from model_utils.regression.other_dates import predict_other_dates
+from model_utils.regression.problem import Method, hidden
 from model_utils.regression.references.catalogue import REFERENCES
-from model_utils.regression.references.reference import Reference
+from model_utils.regression.references.methods import reference_method
 from model_utils.regression.rounds import Round
 from model_utils.regression.starts import StartingEncoder
 
@@ -84,34 +85,25 @@ def experiment_statistics(
 def _reference_statistics(
     config: SuperviseConfig, labelled: TileArchive, rounds: list[Round]
 ) -> dict[str, dict[str, Any]]:
-    """Scores of each reference, each round fitted anew; with folds all its rows are predicted, for their level.
+    """Scores of each reference, each round fitted anew.
 
     What does not read the day's stations has its `temporal_r` from fits that never saw the date, as the method has.
     """
-    bands = pd.DataFrame(band_statistics_features(labelled), columns=band_feature_names(labelled.metadata.bands))
-    samples = pd.concat([labelled.samples, bands], axis=1)
-    places = samples.drop(columns="pm25")
+    samples = with_band_statistics(labelled)
+    readings = samples["pm25"].to_numpy(np.float64)
     statistics = {}
     for reference in (*REFERENCES, *ceilings(samples)):
+        method = reference_method(reference)
+
+        def fit_predict(training: NDArray[np.bool_], method: Method = method) -> NDArray[np.float64]:
+            return method.predict(hidden(samples, training, seed=config.seed)).values
+
         frames = []
         for each in rounds:
-            shown = each.training | each.test if len(rounds) > 1 else each.test
-            predicted = np.full(len(samples), np.nan)
-            predicted[shown] = reference.predict(samples[each.training], places[shown])
-            rows = samples.assign(observed=samples["pm25"].astype(float), predicted=predicted)
-            rows["predicted_other_dates"] = rows["predicted"]
+            predicted = other_dates = fit_predict(each.training)
             if not reference.uses_same_day_readings:
-
-                def refit(
-                    training: NDArray[np.bool_], reference: Reference = reference, test: NDArray[np.bool_] = each.test
-                ) -> NDArray[np.float64]:
-                    refitted = np.full(len(samples), np.nan)
-                    refitted[test] = reference.predict(samples[training], places[test])
-                    return refitted
-
-                readings = samples["pm25"].to_numpy(np.float64)
-                other = predict_other_dates(refit, samples, each.training, readings, config.seed)
-                rows["predicted_other_dates"] = other
+                other_dates = predict_other_dates(fit_predict, samples, each.training, readings, config.seed)
+            rows = samples.assign(observed=readings, predicted=predicted, predicted_other_dates=other_dates)
             if len(rounds) > 1:
                 rows = rows.assign(predicted_level=round_level(predicted, each.training, samples["local_date"]))
             frames.append(rows[each.test])

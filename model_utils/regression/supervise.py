@@ -23,12 +23,12 @@ from model_utils.project import archive_folder, results_folder
 from model_utils.regression.config import SuperviseConfig
 from model_utils.regression.fitting import fit_round
 from model_utils.regression.head import FittedHead
+from model_utils.regression.labelled import clear_labelled
 from model_utils.regression.report import write_figures, write_predictions, write_statistics
 from model_utils.regression.rounds import Round, make_rounds
 from model_utils.regression.scoring import experiment_statistics
 from model_utils.regression.starts import StartingEncoder, described_by_weights, starting_encoder
 from model_utils.regression.targets import make_target
-from model_utils.sampling.clouds import clear_tiles
 
 IDENTITY = "experiment.json"
 
@@ -58,11 +58,8 @@ def run_experiment(config: SuperviseConfig) -> dict[str, Any]:
     """
     city = load_city(config.city, config.root)
     archive = open_archive(archive_folder(config.root, config.city))
-    read = archive.samples["pm25"].notna().to_numpy()
-    labelled = archive.subset(read & clear_tiles(archive.samples, config.max_cloud_fraction))
-    if not len(labelled):
-        raise InputError(f"{archive.folder}: found no clear tile with a reading, so there is nothing to supervise")
-    cloudy = int(read.sum()) - len(labelled)
+    labelled = clear_labelled(archive, config.max_cloud_fraction)
+    cloudy = int(archive.samples["pm25"].notna().sum()) - len(labelled)
     print(f"{len(labelled)} tiles with a reading; {cloudy} cloudy ones are left out", flush=True)
     samples = labelled.samples
     rounds = make_rounds(samples, city, config)

@@ -15,6 +15,10 @@ from model_utils.geography import great_circle_km
 MATCH_KM = 0.5
 """A station within this distance of a listed one is that station, whatever it is called."""
 
+VALIDATION_GROUPS = 5
+LEAST_STATIONS = 5
+"""Fewest training stations of which whole ones can be kept apart."""
+
 
 def station_table(samples: pd.DataFrame) -> pd.DataFrame:
     """The stations of an archive: sites with at least one reading.
@@ -163,14 +167,34 @@ def validation_rows(samples: pd.DataFrame, share: float, seed: int) -> NDArray[n
         InputError: There is a single date of a few stations, so nothing can be kept apart.
     """
     sites = np.sort(samples["site_id"].unique())
-    if len(sites) >= 5:
+    if len(sites) >= LEAST_STATIONS:
         count = min(max(1, round(share * len(sites))), len(sites) - 1)
         chosen = np.random.default_rng(seed).choice(sites, count, replace=False)
         return samples["site_id"].isin(chosen).to_numpy(copy=True)
     dates = np.sort(samples["local_date"].unique())
     if len(dates) < 2:
         raise InputError(
-            f"training rows: found {len(sites)} stations on {len(dates)} date, expected 5 stations or 2 dates"
+            f"training rows: found {len(sites)} stations on {len(dates)} date, "
+            f"expected {LEAST_STATIONS} stations or 2 dates"
         )
     last = dates[-min(max(1, round(share * len(dates))), len(dates) - 1) :]
     return samples["local_date"].isin(last).to_numpy(copy=True)
+
+
+def validation_groups(rows: pd.DataFrame, seed: int) -> NDArray[np.int64]:
+    """Deals training rows into groups, each of which validates a fit on the others.
+
+    Args:
+        rows: Training rows: `site_id`, `local_date`.
+        seed: Deals the stations.
+
+    Returns:
+        Group of each row, 0 .. 4: whole stations, or contiguous blocks of dates where there are fewer than five
+        stations; all 0 where there is a single date as well.
+    """
+    sites, site = np.unique(rows["site_id"].to_numpy(str), return_inverse=True)
+    if len(sites) >= LEAST_STATIONS:
+        dealt = np.random.default_rng(seed).permutation(len(sites)) % VALIDATION_GROUPS
+        return np.asarray(dealt[site])
+    dates, date = np.unique(rows["local_date"].to_numpy(), return_inverse=True)
+    return np.asarray(date * min(VALIDATION_GROUPS, len(dates)) // len(dates))

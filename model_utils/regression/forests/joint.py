@@ -12,9 +12,9 @@ from sklearn.utils.extmath import randomized_svd
 
 from model_utils.regression.forests.rt_rf import RtRf, fit_forest, fit_rt_rf
 from model_utils.regression.problem import Prediction, Problem
-from model_utils.regression.ridge_head import validation_groups
 from model_utils.regression.tuned import TunedHead
 from model_utils.regression.weather_inputs import weather_inputs
+from model_utils.sampling.splits import validation_groups
 
 FOREST_SHARE = 0.95
 
