@@ -1,4 +1,4 @@
-"""Silences what Lightning says about choices that are ours."""
+"""Silences what libraries say about choices that are ours, and what is said once more in one line."""
 
 from __future__ import annotations
 
@@ -20,3 +20,15 @@ def quiet_lightning() -> Iterator[None]:
         # a run folder that is resumed holds files, of course
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
         yield
+
+
+@contextmanager
+def quiet_hub() -> Iterator[None]:
+    """Hides the hub's dozen lines on every try to reach it; that it could not be reached is an error all the same."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -17,6 +17,7 @@ from model_utils.archive.reader import TileArchive
 from model_utils.errors import InputError
 from model_utils.pretraining.data import band_statistics
 from model_utils.project import weights_path
+from model_utils.quiet import quiet_hub
 from model_utils.regression.config import Start, SuperviseConfig
 from model_utils.regression.convert_weights import named_training
 
@@ -95,7 +96,10 @@ def _imagenet(config: SuperviseConfig, training: TileArchive) -> StartingEncoder
     if file is not None and not file.is_file():
         raise InputError(f"{file}: not found, expected ImageNet weights of {config.encoder}")
     try:
-        encoder = _create(config, training.metadata, pretrained=file is None)
+        if file is None:
+            print(f"asking timm's hub for ImageNet weights of {config.encoder}", flush=True)
+        with quiet_hub():
+            encoder = _create(config, training.metadata, pretrained=file is None)
         if file is not None:
             load_weights_file(encoder, file)
     except InputError:
