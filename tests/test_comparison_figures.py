@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from model_utils.comparison.words import FAMILIES
 from model_utils.figures.anomaly_panels import draw_anomaly_panels
 from model_utils.figures.differences import draw_differences
-from model_utils.figures.label_efficiency import draw_label_efficiency, spread_out
+from model_utils.figures.label_efficiency import columns_of_panels, count_names, draw_label_efficiency
 from model_utils.figures.method_scores import draw_method_scores
 from model_utils.figures.methods import STARTS, method_colour, method_marker
+from model_utils.regression.references.catalogue import REFERENCES
 
 METHODS = {
     "same_day_mean": ("reference", True),
@@ -81,21 +83,32 @@ def values(method: str, key: str) -> np.ndarray[Any, Any]:
     return rows.sort_values("stations")[key].to_numpy(float)
 
 
+def panels_of(figure: Figure) -> dict[str, Axes]:
+    return {" ".join(axes.get_title(loc="left").split()): axes for axes in figure.axes if axes.get_title(loc="left")}
+
+
+def legend_of(figure: Figure) -> list[str]:
+    return [" ".join(text.get_text().split()) for text in figure.legends[0].get_texts()]
+
+
 def test_label_efficiency_draws_every_value_and_names_every_method() -> None:
     figure = draw_label_efficiency(TABLE.sample(frac=1, random_state=0))
-    panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
-    assert list(panels) == ["image encoders", "same-day field plus image", "joint with weather"]
-    for family, title in (("start", "image encoders"), ("field", "same-day field plus image")):
-        axes = panels[title]
-        shown = [name for name, (kind, _) in METHODS.items() if kind in (family, "reference", "ceiling")]
-        for method in set(shown) - {"same_day_mean"}:
+    panels = panels_of(figure)
+    learnt = [name for name, (family, _) in METHODS.items() if family not in ("reference", "ceiling")]
+    assert sorted(panels) == sorted(name.replace("_", " ").replace("+", " + ") for name in learnt)
+    for panel in learnt:
+        axes = panels[panel.replace("_", " ").replace("+", " + ")]
+        shown = ["latitude_longitude", "ceiling_true_land_use", panel]
+        assert [line.get_label() for line in axes.lines if len(line.get_xdata()) == len(COUNTS)] == shown
+        for method in shown:
             line = curve(axes, method)
             assert list(line.get_xdata()) == list(COUNTS)
             assert list(line.get_ydata()) == pytest.approx(values(method, "spatial_r"))
             assert to_hex(line.get_color()) == method_colour(method)
-        said = [item.get_text() for item in axes.texts]
-        assert "same day mean: not defined" in said
-        assert sum("SimCLR spatiotemporal" in text for text in said) == 1
+        assert axes.get_ylim() == figure.axes[0].get_ylim()
+    headings = [text for text in texts(figure) if text in FAMILIES.values()]
+    assert sorted(headings) == ["image encoders", "joint with weather", "same-day field plus image"]
+    assert " ".join(figure.legends[0].get_title().get_text().split()).endswith("Not defined: same day mean.")
     assert all(named(figure, method) for method in METHODS)
     assert not named(figure, "imagenet")
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["1", "5", "24\n(all)"]
@@ -104,29 +117,124 @@ def test_label_efficiency_draws_every_value_and_names_every_method() -> None:
 def test_label_efficiency_has_bands_of_the_learnt_and_dashes_for_same_day_readings() -> None:
     table = TABLE[TABLE["method"] != "same_day_mean"].replace({"method": {"latitude_longitude": "inverse_distance"}})
     table.loc[table["method"] == "inverse_distance", "uses_same_day_readings"] = True
-    figure = draw_label_efficiency(table)
-    encoders, field, _ = figure.axes
-    assert curve(encoders, "inverse_distance").get_linestyle() == "--"
-    assert len(encoders.collections) == 2, "a band for each of the two starts, none for references and ceilings"
-    low, high = (values("SimCLR_spatiotemporal", f"spatial_r_{side}") for side in ("low", "high"))
-    bands = [set(np.round(band.get_paths()[0].vertices[:, 1], 9)) for band in encoders.collections]
-    assert any(set(np.round([*low, *high], 9)) <= band for band in bands)
-    assert curve(field, "SimCLR_spatiotemporal+kriging").get_markerfacecolor() == "white"
-    assert curve(encoders, "SimCLR_spatiotemporal").get_markerfacecolor() != "white"
+    panels = panels_of(draw_label_efficiency(table))
+    for method in ("SimCLR_spatiotemporal", "SimCLR_regular", "joint_SimCLR_spatiotemporal"):
+        axes = panels[method.replace("_", " ")]
+        assert curve(axes, "inverse_distance").get_linestyle() == "--"
+        assert curve(axes, "ceiling_true_land_use").get_linestyle() == "-"
+        (band,) = axes.collections
+        low, high = (values(method, f"spatial_r_{side}") for side in ("low", "high"))
+        assert set(np.round([*low, *high], 9)) <= set(np.round(band.get_paths()[0].vertices[:, 1], 9))
+        assert to_hex(band.get_facecolor()[0]) == method_colour(method)
+        assert curve(axes, method).get_markerfacecolor() == method_colour(method)
+    combined = "SimCLR_spatiotemporal+kriging"
+    assert curve(panels["SimCLR spatiotemporal + kriging"], combined).get_markerfacecolor() == "white"
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.floats(-0.2, 1.2), min_size=1, max_size=20))
-def test_names_beside_the_curves_keep_their_order_and_distance(wanted: list[float]) -> None:
-    gap = 0.8 / len(wanted)
-    heights = spread_out(np.sort(wanted), gap, 0.1)
-    assert (np.diff(heights) >= gap - 1e-9).all()
-    assert heights[0] >= 0.1 - 1e-9
-    assert heights[-1] <= 1 + 1e-9
+def test_label_efficiency_has_the_untrained_encoder_behind_every_other_panel() -> None:
+    figure = draw_label_efficiency(TABLE.replace({"method": {"SimCLR_regular": "random_frozen"}}))
+    panels = panels_of(figure)
+    own = curve(panels.pop("random frozen"), "random_frozen")
+    assert (to_hex(own.get_color()), own.get_marker()) == (method_colour("random_frozen"), "o")
+    assert len(panels) == 3
+    for axes in panels.values():
+        line = curve(axes, "random_frozen")
+        assert list(line.get_ydata()) == pytest.approx(list(own.get_ydata()))
+        assert (line.get_marker(), to_hex(line.get_color())) == ("None", "#222222")
+        assert len(axes.collections) == 1, "no band but the method's own"
+    assert legend_of(figure)[0] == "random frozen: untrained encoder"
+    assert not any("untrained" in text for text in legend_of(draw_label_efficiency(TABLE)))
 
 
-def test_names_with_room_stay_where_their_curves_end() -> None:
-    assert spread_out(np.array([0.2, 0.5, 0.9]), 0.1, 0.0) == pytest.approx([0.2, 0.5, 0.9])
+SCORED_REFERENCES = {
+    "ordinary_kriging": ("reference", True, (0.1, 0.5)),
+    "inverse_distance": ("reference", True, (0.6, 0.3)),
+    "latitude_longitude": ("reference", False, (0.2, 0.2)),
+    "weather_ridge": ("reference", False, (0.9, 0.1)),
+    "ceiling_true_both": ("ceiling", False, (0.8, 0.95)),
+    "ceiling_true_land_use": ("ceiling", False, (0.9, 0.7)),
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "best", "others"),
+    [
+        (
+            "spatial_r",
+            ("ordinary kriging", "latitude longitude", "ceiling true both"),
+            "inverse distance, weather ridge",
+        ),
+        (
+            "rmse",
+            ("inverse distance", "weather ridge", "ceiling true land use"),
+            "ordinary kriging, latitude longitude",
+        ),
+    ],
+)
+def test_label_efficiency_names_the_best_references_with_all_stations(
+    key: str, best: tuple[str, ...], others: str
+) -> None:
+    rows = [
+        {"method": method, "family": family, "uses_same_day_readings": same_day, "stations": stations, key: value}
+        for method, (family, same_day, scores) in {**SCORED_REFERENCES, "joint": ("joint", False, (0.0, 0.0))}.items()
+        for stations, value in zip((5, 24), scores, strict=True)
+    ]
+    figure = draw_label_efficiency(pd.DataFrame(rows).assign(design="label_efficiency"), key)
+    same_day, without, ceiling, faint = legend_of(figure)
+    assert same_day == f"{best[0]}: best reference with same-day readings"
+    assert without == f"{best[1]}: best reference without same-day readings"
+    assert ceiling == f"{best[2]}: best ceiling"
+    assert faint.startswith(f"others: {others}, ceiling true")
+    (axes,) = panels_of(figure).values()
+    drawn = [line.get_label().replace("_", " ") for line in axes.lines if line.get_color() == "#d0d0d0"]
+    assert faint == f"others: {', '.join(drawn)}"
+
+
+def test_label_efficiency_names_a_learnt_method_without_any_value() -> None:
+    table = TABLE.copy()
+    table.loc[table["method"] == "SimCLR_regular", "spatial_r"] = np.nan
+    panels = panels_of(draw_label_efficiency(table))
+    axes = panels["SimCLR regular: not defined"]
+    assert [line.get_label() for line in axes.lines[:2]] == ["latitude_longitude", "ceiling_true_land_use"]
+    assert not axes.collections
+    assert sum("not defined" in title for title in panels) == 1
+
+
+@pytest.mark.parametrize("sizes", [(1,), (3,), (6, 6), (6, 2), (9, 18, 3)], ids=str)
+def test_label_efficiency_is_legible_with_few_and_with_many_methods(sizes: tuple[int, ...]) -> None:
+    names = [f"SimSiam_spatiotemporal+inverse_distance{number}" for number in range(sum(sizes))]
+    families = np.repeat(["start", "field", "joint"][: len(sizes)], sizes)
+    members = [(reference.name, "reference") for reference in REFERENCES] + list(zip(names, families, strict=True))
+    one = TABLE[TABLE["method"] == "SimCLR_regular"]
+    figure = draw_label_efficiency(pd.concat([one.assign(method=name, family=family) for name, family in members]))
+    figure.draw_without_rendering()
+    panels = panels_of(figure).values()
+    assert len(panels) == sum(sizes)
+    assert figure.get_size_inches()[0] <= 8
+    said = [text for text in figure.findobj(Text) if text.get_text()]
+    assert min(text.get_fontsize() for text in said) >= 7
+    titles = {axes.get_title(loc="left") for axes in panels}
+    boxes = [text.get_window_extent() for text in said if text.get_text() in titles | set(FAMILIES.values())]
+    boxes += [box.get_window_extent() for box in (*panels, *figure.legends)]
+    assert len(boxes) == 2 * sum(sizes) + len(sizes) + 1
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes)
+    assert np.ptp([axes.get_window_extent().width for axes in panels]) < 2, "columns are as wide in every family"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "columns"), [((1,), 1), ((3,), 3), ((6, 6), 6), ((7, 9), 5), ((7,), 4), ((9, 18, 3), 6), ((1, 1), 1)]
+)
+def test_panels_take_few_lines_and_no_needless_column(sizes: tuple[int, ...], columns: int) -> None:
+    assert columns_of_panels(sizes) == columns
+
+
+def test_counts_are_named_where_there_is_room_and_the_last_always() -> None:
+    assert count_names([1, 5, 10, 15, 20, 24]) == ["1", "5", "10", "15", "20", "24\n(all)"]
+    assert count_names([1, 5, 10, 15, 16]) == ["1", "5", "10", "", "16\n(all)"]
+    assert count_names([1, 2, 3, 24]) == ["", "", "3", "24\n(all)"]
+    assert count_names([24]) == ["24\n(all)"]
+    assert count_names([]) == []
 
 
 def test_forest_plot_draws_each_difference_filled_where_real() -> None:

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from textwrap import fill, shorten
+from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from sklearn.isotonic import IsotonicRegression
+from matplotlib.lines import Line2D
 
-from model_utils.comparison.words import FAMILIES, SCORES, methods_shown
+from model_utils.comparison.words import FAMILIES, LOWER_IS_BETTER, SCORES, methods_shown
 from model_utils.figures.methods import method_colour, method_marker, method_name, numbers
 from model_utils.figures.style import QUIET, label, mark_simulated, new_figure
 
 _NOT_LEARNT = ("reference", "ceiling")
-_TEXT_SIZE, _LINE_HEIGHT = 7.5, 0.145  # points, inches
+_SHARED: dict[str, dict[str, Any]] = {
+    "untrained encoder": {"color": "#222222", "linewidth": 1.0, "zorder": 2},
+    "best reference with same-day readings": {"linestyle": "--", "linewidth": 1.1, "zorder": 2},
+    "best reference without same-day readings": {"linewidth": 1.1, "zorder": 2},
+    "best ceiling": {"linewidth": 2.2, "alpha": 0.5, "zorder": 1.5},
+}
+"""What every panel shows and the legend names; without a colour here they have the method's."""
+
+_FAINT: dict[str, Any] = {"color": "#d0d0d0", "linewidth": 0.7, "zorder": 1}
+_MOST_COLUMNS, _PANEL, _NARROW, _WIDE = 6, 2.7, 5.0, 8.0  # panels; inches of a panel and of the figure
+_SIZE = 7.5  # points: the figure is read 8 inches wide
+_CAPTION = (
+    "Each panel: one learnt method with its 95 % interval; hollow markers: it uses same-day readings. "
+    "Every panel repeats the lines below, the best chosen with all stations."
+)
 
 
 def draw_label_efficiency(table: pd.DataFrame, key: str = "spatial_r", simulated: str = "no") -> Figure:
-    """Draws a score over the number of training stations, a panel for each family of learnt methods.
+    """Draws a score over the number of training stations, a panel for each learnt method, by family.
 
-    Every panel shows the references too (thin lines, dashed where they use same-day readings) and the ceilings
-    (grey). Learnt methods have their 95 % interval as a band, and hollow markers where they use same-day readings.
-    Methods without any value are named as not defined.
+    A panel has its method's curve, with hollow markers where it uses same-day readings, and its 95 % interval as a
+    band. All panels have the untrained encoder (dark), the best reference with same-day readings (dashed) and without,
+    and the best ceiling, by the score with the most stations; the other references and ceilings are faint.
 
     Args:
         table: Rows of the design `label_efficiency`: stations, method, family, uses_same_day_readings, `<key>`,
@@ -34,97 +48,112 @@ def draw_label_efficiency(table: pd.DataFrame, key: str = "spatial_r", simulated
         simulated: Which part of the data is simulated, as `archive.json` says it.
     """
     rows = methods_shown(table, "label_efficiency").dropna(subset="stations")
-    families = [family for family in rows["family"].unique() if family not in _NOT_LEARNT] or [""]
-    shared = rows[rows["family"].isin(_NOT_LEARNT)]
-    panels = [pd.concat([shared, rows[rows["family"] == family]]) for family in families]
-    lines = max(panel["method"].nunique() for panel in panels)
-    figure = new_figure(5.6 * len(panels), max(4.8, _LINE_HEIGHT * lines + 1.2))
-    grid: Any = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axes, panel, family in zip(grid, panels, families, strict=True):
-        label(axes, FAMILIES.get(family, family), "training stations", SCORES.get(key, key) if axes is grid[0] else "")
-        for _, curve in panel.groupby("method", sort=False):
-            _draw_curve(axes, curve.sort_values("stations"), key)
-        counts = sorted(panel["stations"].astype(int).unique())
-        axes.set_xticks(counts, [f"{count}\n(all)" if count == counts[-1] else f"{count}" for count in counts])
-        if axes.get_ylim()[0] < 0 < axes.get_ylim()[1]:
+    family_of = rows.drop_duplicates("method").set_index("method")["family"]
+    learnt = family_of[~family_of.isin(_NOT_LEARNT)]
+    families = {str(family): list(learnt.index[learnt == family]) for family in learnt.unique()}
+    figure, panels = _empty_panels(families or {"no learnt method": [""]}, SCORES.get(key, key))
+    curves = {str(method): curve.sort_values("stations") for method, curve in rows.groupby("method", sort=False)}
+    curves = {method: curve for method, curve in curves.items() if np.isfinite(numbers(curve, key)).any()}
+    shared = _shared(rows, key)
+    looks = {method: {"color": method_colour(method)} | _SHARED[role] for method, role in shared.items()}
+    looks |= {method: _FAINT for method in curves if method not in learnt and method not in shared}
+    for panel, axes in panels.items():
+        for method, look in looks.items():
+            if method != panel:
+                axes.plot(numbers(curves[method], "stations"), numbers(curves[method], key), label=method, **look)
+        if panel in curves:
+            _draw_learnt(axes, curves[panel], key)
+        elif panel:
+            axes.set_title(f"{axes.get_title(loc='left')}:\nnot defined", fontsize=_SIZE, loc="left")
+    first = next(iter(panels.values()))
+    counts = sorted(rows["stations"].astype(int).unique())
+    first.set_xticks(counts, count_names(counts))
+    first.locator_params(axis="y", nbins=6)
+    if first.get_ylim()[0] < 0 < first.get_ylim()[1]:
+        for axes in panels.values():
             axes.axhline(0, color=QUIET, linewidth=0.5, zorder=0)
-        if not axes.lines:
-            axes.text(0.5, 0.5, "not defined", transform=axes.transAxes, ha="center", fontsize=9, color=QUIET)
-    for axes, panel in zip(grid, panels, strict=True):  # all share the range that holds every curve
-        _name_curves(axes, panel, key, figure.get_size_inches()[1] - 1.2)
-    caption = "Bands: 95 % intervals. Thin: references. Dashed or hollow: uses same-day readings. Grey: ceilings."
-    figure.suptitle(
-        fill(caption, int(13 * figure.get_size_inches()[0])),
-        fontsize=9,
-        x=0.01,
-        ha="left",
-    )
+    absent = [method_name(method) for method in family_of.index if method not in curves and method not in learnt]
+    _add_legend(figure, shared, looks, f"{_CAPTION} Not defined: {', '.join(absent)}." if absent else _CAPTION)
     mark_simulated(figure, simulated)
     return figure
 
 
-def _draw_curve(axes: Axes, curve: pd.DataFrame, key: str) -> None:
-    method, family = curve["method"].iloc[0], curve["family"].iloc[0]
-    x, y = numbers(curve, "stations"), numbers(curve, key)
-    if not np.isfinite(y).any():
-        return
-    colour = method_colour(method)
-    same_day = bool((numbers(curve, "uses_same_day_readings") == 1).any())
-    if family in _NOT_LEARNT:
-        width, style = (2.0, "-") if family == "ceiling" else (1.0, "--" if same_day else "-")
-        axes.plot(x, y, style, color=colour, linewidth=width, marker=".", markersize=3, zorder=2, label=method)
-        return
-    low, high = numbers(curve, f"{key}_low"), numbers(curve, f"{key}_high")
-    axes.fill_between(x, low, high, color=colour, alpha=0.08, linewidth=0, zorder=1)
-    for edge in (low, high):
-        axes.plot(x, edge, color=colour, linewidth=0.6, alpha=0.5, zorder=1)
-    face = "white" if same_day else colour
-    marker = method_marker(method)
-    axes.plot(x, y, marker=marker, markersize=5, markerfacecolor=face, color=colour, linewidth=1.8, label=method)
+def columns_of_panels(sizes: Sequence[int]) -> int:
+    """The fewest columns that break families of these sizes into the fewest lines."""
+    return min(range(1, _MOST_COLUMNS + 1), key=lambda columns: sum(-(-size // columns) for size in sizes))
 
 
-def _name_curves(axes: Axes, panel: pd.DataFrame, key: str, inches: float) -> None:
-    """Names each curve beside the axes, near its last point; names never overlap.
-
-    Args:
-        axes: Of the curves.
-        panel: Their rows.
-        key: The score.
-        inches: Rough height of the axes.
-    """
-    low, high = axes.get_ylim()
-    ends: dict[str, tuple[float, float]] = {}
-    undefined: list[str] = []
-    for method, curve in panel.assign(_value=numbers(panel, key)).groupby("method", sort=False):
-        defined = curve.dropna(subset="_value").sort_values("stations")
-        if defined.empty:
-            undefined.append(str(method))
-        else:
-            ends[str(method)] = (float(defined["stations"].iloc[-1]), float(defined["_value"].iloc[-1]))
-    gap = min(_LINE_HEIGHT / inches, 1 / max(len(ends) + len(undefined), 1))
-    ranked = sorted(ends, key=lambda method: ends[method][1])
-    wanted = np.array([(ends[method][1] - low) / (high - low) for method in ranked])
-    for method, height in zip(ranked, spread_out(wanted, gap, gap * (len(undefined) + 0.5)), strict=True):
-        axes.annotate(
-            method_name(method),
-            ends[method],
-            xytext=(1.06, height),
-            textcoords="axes fraction",
-            va="center",
-            fontsize=_TEXT_SIZE,
-            color=method_colour(method),
-            arrowprops={"arrowstyle": "-", "color": QUIET, "linewidth": 0.4, "relpos": (0, 0.5), "shrinkB": 2},
-        )
-    for number, method in enumerate(reversed(undefined)):
-        text = f"{shorten(method_name(method), 34, placeholder='…')}: not defined"
-        axes.text(1.06, gap * (number + 0.5), text, transform=axes.transAxes, va="center", fontsize=_TEXT_SIZE)
+def count_names(counts: Sequence[int]) -> list[str]:
+    """Labels of ascending numbers of stations: the last says that it is all; '' where the next label is too near."""
+    names: list[str] = []
+    next_named = np.inf
+    for count in reversed(counts):
+        has_room = next_named - count > 0.14 * (counts[-1] - counts[0])
+        names.append("" if not has_room else f"{count}" if names else f"{count}\n(all)")
+        next_named = count if has_room else next_named
+    return names[::-1]
 
 
-def spread_out(wanted: NDArray[np.float64], gap: float, lowest: float) -> NDArray[np.float64]:
-    """The heights nearest to ascending `wanted` (least squares) that are `gap` apart, from `lowest` to 1."""
-    if not len(wanted):
-        return wanted
-    steps = gap * np.arange(len(wanted))
-    fit = IsotonicRegression(y_min=lowest, y_max=max(lowest, 1 - steps[-1]))
-    heights: NDArray[np.float64] = fit.fit_transform(np.arange(len(wanted)), wanted - steps) + steps
-    return heights
+def _empty_panels(families: Mapping[str, Sequence[str]], score: str) -> tuple[Figure, dict[str, Axes]]:
+    """Lays out a titled panel for each method, on common axes, under its family's heading."""
+    columns = columns_of_panels([len(methods) for methods in families.values()])
+    lines = [-(-len(methods) // columns) for methods in families.values()]
+    width = min(max(columns * _PANEL, _NARROW), _WIDE)
+    heights = [0.55 + count * max(1.7, 0.6 * width / columns) for count in lines]
+    figure = new_figure(width, sum(heights) + (1.3 if width == _WIDE else 2.0))
+    parts: Any = figure.subfigures(len(families), 1, squeeze=False, height_ratios=heights)[:, 0]
+    panels: dict[str, Axes] = {}
+    for part, count, (family, methods) in zip(parts, lines, families.items(), strict=True):
+        part.suptitle(FAMILIES.get(family, family), x=0.01, ha="left", fontsize=9, fontweight="bold")
+        for number, axes in enumerate(part.subplots(count, columns, squeeze=False).flat):
+            if panels:
+                axes.sharex(next(iter(panels.values())))
+                axes.sharey(next(iter(panels.values())))
+            label(axes, "")
+            lowest, leftmost = number + columns >= len(methods), number % columns == 0
+            axes.tick_params(labelsize=_SIZE, labelbottom=lowest, labelleft=leftmost)
+            if number >= len(methods):  # unseen, it keeps the columns as wide as in the other families
+                axes.tick_params(color="none", labelcolor="none")
+                axes.spines[:].set_color("none")
+                continue
+            axes.set_xlabel("training stations" if lowest else "", fontsize=_SIZE)
+            axes.set_ylabel(fill(score, 20) if leftmost else "", fontsize=_SIZE)
+            name = method_name(methods[number]).replace("+ ", "+\N{NO-BREAK SPACE}")
+            axes.set_title(fill(name, int(14 * width / columns)), fontsize=_SIZE, loc="left")
+            panels[methods[number]] = axes
+    return figure, panels
+
+
+def _shared(rows: pd.DataFrame, key: str) -> dict[str, str]:
+    """Method -> which of `_SHARED` it is."""
+    last = rows[rows["stations"] == rows["stations"].max()]
+    last = last.assign(value=numbers(last, key)).dropna(subset="value")
+    last = last.sort_values("value", ascending=key in LOWER_IS_BETTER, kind="stable")
+    reference, same_day = last["family"] == "reference", numbers(last, "uses_same_day_readings") == 1
+    ranked = (
+        last["method"] == "random_frozen",
+        reference & same_day,
+        reference & ~same_day,
+        last["family"] == "ceiling",
+    )
+    return {best: role for role, of in zip(_SHARED, ranked, strict=True) for best in last["method"][of].head(1)}
+
+
+def _draw_learnt(axes: Axes, curve: pd.DataFrame, key: str) -> None:
+    method = curve["method"].iloc[0]
+    x, y, low, high = (numbers(curve, name) for name in ("stations", key, f"{key}_low", f"{key}_high"))
+    colour, marker = method_colour(method), method_marker(method)
+    face = "white" if (numbers(curve, "uses_same_day_readings") == 1).any() else colour
+    axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0, zorder=0.5)
+    axes.plot(x, y, color=colour, marker=marker, markersize=4, markerfacecolor=face, linewidth=1.7, label=method)
+
+
+def _add_legend(figure: Figure, shared: Mapping[str, str], looks: Mapping[str, dict[str, Any]], caption: str) -> None:
+    """Names above the panels what all of them show."""
+    entries = {f"{method_name(method)}: {role}": looks[method] for method, role in shared.items()}
+    others = [method_name(method).replace(" ", "\N{NO-BREAK SPACE}") for method in looks if method not in shared]
+    entries |= {fill(f"others: {', '.join(others)}", 64): _FAINT} if others else {}
+    lines, width = [Line2D([], [], **look) for look in entries.values()], figure.get_size_inches()[0]
+    title: Any = {"title": fill(caption, int(17 * width)), "title_fontsize": _SIZE, "alignment": "left"}
+    columns = 2 if width == _WIDE else 1
+    figure.legend(lines, list(entries), loc="outside upper left", ncols=columns, fontsize=_SIZE, frameon=False, **title)
