@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+ONE_THREAD = ("--threads", "1")
 NUMBER = r"([0-9.]+(?:e[+-]?[0-9]+)?)"
 
 
 def run(name, *flags):
     """What a script prints; torch as quiet as the suite is."""
     done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / name), "--threads", "1", *flags],
+        [sys.executable, str(BENCHMARKS / name), *flags],
         capture_output=True,
         text=True,
         timeout=120,
@@ -34,7 +35,7 @@ def medians(label, text):
 
 def test_the_supervised_ratio_follows_from_its_parts():
     flags = ["--encoder", "test_resnet", "--tiles", "40", "--subset", "8", "--tile-size", "32", "--turns", "1"]
-    text = run("supervised_stage.py", "--epochs", "100", "--batch", "3", *flags)
+    text = run("supervised_stage.py", *ONE_THREAD, "--epochs", "100", "--batch", "3", *flags)
     assert "20 training + 20 test tiles of 32 px" in text
     (paper,), (once,), (head,) = (
         medians(label, text) for label in ("2022 way, one epoch", "ours, embedding once", "ours, one epoch")
@@ -47,6 +48,7 @@ def test_the_supervised_ratio_follows_from_its_parts():
 def test_a_pretraining_step_runs_for_every_rival():
     text = run(
         "pretrain_step.py",
+        *ONE_THREAD,
         "--encoder",
         "test_resnet",
         "--size",
@@ -68,7 +70,7 @@ def test_a_pretraining_step_runs_for_every_rival():
 
 
 def test_views_are_as_close_to_torchvision_as_promised():
-    text = run("views.py", "--sizes", "40:20", "24:24", "--batch", "6", "--turns", "2")
+    text = run("views.py", *ONE_THREAD, "--sizes", "40:20", "24:24", "--batch", "6", "--turns", "2")
     assert len(medians("ratio ours : torchvision", text)) == 2
     largest = [float(value) for value in re.findall(rf"resize: largest {NUMBER}, mean", text)]
     assert len(largest) == 4  # float32 and uint8 for both sizes
@@ -76,9 +78,31 @@ def test_views_are_as_close_to_torchvision_as_promised():
 
 
 def test_cutting_scenes_gives_the_ratio_of_its_rates_and_its_memory():
-    text = run("prepare.py", "--scenes", "2", "--size", "200", "--sample", "5", "--turns", "1")
+    text = run("prepare.py", *ONE_THREAD, "--scenes", "2", "--size", "200", "--sample", "5", "--turns", "1")
     assert re.search(r"^2 scene\(s\), 200 x 200 px; [1-9][0-9]+ tiles of 30 px$", text, re.MULTILINE)
     (plain,), (ours,) = medians("one open a tile", text), medians("ours", text)
     assert medians("ratio ours : one open a tile", text)[0] == pytest.approx(ours / plain, rel=0.01)
     (memory,) = re.findall(rf"peak memory {NUMBER} MB", text)
     assert 20 < float(memory) < 600
+
+
+def test_coverage_counts_worlds_and_tells_the_intervals_apart():
+    text = run("interval_coverage.py", "--worlds", "5")
+    share = rf"{NUMBER} \+- {NUMBER}(?: \(([0-9]+)\.\.([0-9]+)\))?"
+    found = re.findall(rf"^  (.+?) +([0-9]+) +{share} +{share}$", text, re.MULTILINE)
+    assert len(found) == text.count("\n") - 4 == 12, "four headings, and a line a setting"
+    lines = {}
+    for setting, worlds, *both in found:
+        assert int(worlds) == (20 if both[2] else 5), "four kinds of places, or one of anything else"
+        lines[setting] = [float(both[0]), float(both[4])]
+        for percent, error, low, high in (both[:4], both[4:]):
+            p = float(percent) / 100
+            assert float(error) == pytest.approx(100 * (p * (1 - p) / int(worlds)) ** 0.5, abs=0.06)
+            assert not low or int(low) <= 100 * p <= int(high)
+    for stations in (10, 15, 27):
+        ours, plain = lines[f"{stations} stations, 60 days"]
+        assert ours >= plain >= 70, "an expanded interval holds the plain one"
+        assert lines[f"{stations} stations, 30 of 60 days"][0] >= 80
+    assert all(lines[f"8 + 6 stations, {days} days"][0] >= 60 for days in (60, 120))
+    ours, stations_alone = lines["27 stations, 60 days, errors by day"]
+    assert ours < stations_alone
