@@ -1,0 +1,122 @@
+"""An archive, and any single file, is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from seeded_archive import BANDS, FILES, refusal, tiles_and_rows, visible, write
+
+from model_utils import atomic
+from model_utils.archive.format import METADATA
+from model_utils.archive.reader import TileArchive, open_archive
+from model_utils.archive.writer import ArchiveWriter
+from model_utils.errors import InputError
+
+
+def test_an_archive_is_replaced_only_on_request(tmp_path: Path) -> None:
+    first = write(tmp_path)
+    with pytest.raises(InputError, match="an archive is already there, --overwrite replaces it"):
+        write(tmp_path, seed=1)
+    assert open_archive(tmp_path).metadata == first
+    assert write(tmp_path, seed=1, overwrite=True) == open_archive(tmp_path).metadata != first
+    assert visible(tmp_path) == FILES
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+@pytest.mark.parametrize("before", [True, False], ids=["over an old one", "first"])
+def test_exception_leaves_what_was_there(tmp_path: Path, error: type[BaseException], before: bool) -> None:
+    old = write(tmp_path) if before else None
+    (tmp_path / "embeddings.npy").write_text("a cache that is not ours")
+    with contextlib.suppress(error), ArchiveWriter(tmp_path, 4, BANDS, overwrite=True) as writer:
+        writer.append(*tiles_and_rows(3, seed=1))
+        raise error
+    assert visible(tmp_path) == {"embeddings.npy"} | (FILES if before else set())
+    if old:
+        assert open_archive(tmp_path).metadata == old
+
+
+def test_second_writer_is_refused_while_the_first_writes(tmp_path: Path) -> None:
+    with ArchiveWriter(tmp_path, 4, BANDS) as writer:
+        writer.append(*tiles_and_rows(3))
+        with pytest.raises(InputError, match="another process is writing this archive"):
+            ArchiveWriter(tmp_path, 4, BANDS)
+        writer.commit("Delhi", 3.0)
+    assert len(open_archive(tmp_path)) == 3
+    write(tmp_path, overwrite=True)  # and the lock is free again
+
+
+WRITER = textwrap.dedent(
+    """
+    import sys
+    from itertools import count
+    from pathlib import Path
+    import numpy as np
+    from tests.seeded_archive import write
+    folder = Path(sys.argv[1])
+    for seed in count(int(sys.argv[2])):
+        write(folder, count=3 + seed % 40, size=16, seed=seed, overwrite=True)
+        print(seed, flush=True)
+    """
+)
+
+
+@pytest.mark.slow
+def test_killed_writer_leaves_a_whole_archive_or_none(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "archive"
+    whole = mid_write = 0
+    for attempt in range(15):
+        arguments = [sys.executable, "-c", WRITER, str(folder), str(1000 * attempt)]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment, text=True) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == f"{1000 * attempt}\n"  # it wrote over what the last one left
+            time.sleep(generator.uniform(0, 0.05))
+            writer.send_signal(signal.SIGKILL)
+        mid_write += any(path.name.endswith(".partial") for path in folder.iterdir())
+        if not (folder / METADATA).exists():
+            assert "archive.json: not found" in refusal(folder)
+            continue
+        archive = open_archive(folder)
+        assert any(matches(archive, seed) for seed in range(1000 * attempt, 1000 * (attempt + 1)))
+        whole += 1
+    assert whole
+    assert mid_write  # at least one kill came while files were being written
+    write(folder, overwrite=True)
+    assert visible(folder) == FILES
+
+
+def matches(archive: TileArchive, seed: int) -> bool:
+    """Whether images and rows both are those that `write` makes of a seed."""
+    if len(archive) != 3 + seed % 40:
+        return False
+    tiles, rows = tiles_and_rows(len(archive), 16, seed)
+    same_tiles = np.array_equal(archive.tiles(), tiles)
+    same_rows = np.array_equal(archive.samples["elevation_m"], rows["elevation_m"])
+    assert same_tiles == same_rows, "images of one writing, rows of another"
+    return same_tiles
+
+
+def test_replacing_keeps_the_old_file_on_an_exception(tmp_path: Path) -> None:
+    path = tmp_path / "room" / "file.txt"
+    atomic.write_text(path, "old")
+    with contextlib.suppress(KeyboardInterrupt), atomic.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    with atomic.replacing(path) as temporary:
+        assert temporary.suffix == ".txt"  # savers that look at the suffix work
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
