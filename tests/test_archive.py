@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from seeded_archive import BANDS, tiles_and_rows, write
 
-from model_utils.archive.format import COLUMNS, IMAGES, METADATA, SAMPLES, ArchiveMetadata
+from model_utils.archive.format import COLUMNS, IMAGES, METADATA, SAMPLES, ArchiveMetadata, simulated_caveat
 from model_utils.archive.reader import TileArchive, open_archive
 
 
@@ -118,3 +118,11 @@ def test_requirements_name_every_column_and_key() -> None:
     columns = {name: names.get(str(kind), str(kind)) for name, kind in COLUMNS.items()}
     assert {name: kind for name, kind in listed.items() if name in columns} == columns
     assert set(listed) - set(columns) == {item.name for item in fields(ArchiveMetadata)}
+
+
+def test_only_what_rests_on_simulated_data_is_said_to_mean_nothing() -> None:
+    assert simulated_caveat("no") == ""
+    for simulated in ("all", "haze and readings"):
+        assert simulated_caveat(simulated) == f"Simulated: {simulated}. No number says anything about the real city."
+    for simulated in ("haze", "surface and haze"):  # references without images are computed from real readings
+        assert "No number of a method that sees images says" in simulated_caveat(simulated)

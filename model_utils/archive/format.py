@@ -164,3 +164,15 @@ def to_table(samples: pd.DataFrame) -> pa.Table:
             raise InputError(f"samples: column {name!r} cannot be kept ({error})") from None
         table = table.append_column(name, column)
     return table
+
+
+def simulated_caveat(simulated: str) -> str:
+    """What is simulated and what may therefore not be concluded, in words; '' where nothing is.
+
+    Args:
+        simulated: As `ArchiveMetadata` has it.
+    """
+    if simulated == "no":
+        return ""
+    numbers = "number" if simulated == "all" or "readings" in simulated else "number of a method that sees images"
+    return f"Simulated: {simulated}. No {numbers} says anything about the real city."

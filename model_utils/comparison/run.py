@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 import model_utils
+from model_utils.archive.format import simulated_caveat
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.cities import load_city
 from model_utils.comparison.alarms import alarms
@@ -119,12 +120,11 @@ def _heading(
     config: CompareConfig, archive: TileArchive, labelled: TileArchive, where: str, table: pd.DataFrame
 ) -> list[str]:
     """What the data are, the ceiling of real readings, and whatever looks too good."""
-    samples, simulated = labelled.samples, archive.metadata.simulated
+    samples = labelled.samples
     lines = [
         f"{config.city}: {len(samples)} tiles, {samples['site_id'].nunique()} stations, "
         f"{samples['local_date'].nunique()} dates; hold-out: {where}.",
-        f"Simulated: {simulated}."
-        + ("" if simulated == "no" else " No number here says anything about the real city."),
+        simulated_caveat(archive.metadata.simulated) or "Simulated: nothing.",
     ]
     halves = split_half(samples, config.bootstrap_draws, config.seed)
     if halves["split_half_r"] is not None:

@@ -13,6 +13,7 @@ import pandas as pd
 from safetensors.torch import save_file
 
 from model_utils import atomic
+from model_utils.archive.format import simulated_caveat
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.cities import load_city
 from model_utils.configuration import record, save_config
@@ -42,8 +43,8 @@ def supervise(config: SuperviseConfig) -> None:
     config = described_by_weights(config)
     statistics = run_experiment(config)
     print(format_table({config.experiment: statistics, **statistics["references"]}))
-    if statistics["simulated"] != "no":
-        print(f"simulated: {statistics['simulated']} (no number here says anything about the real city)")
+    if caveat := simulated_caveat(statistics["simulated"]):
+        print(caveat)
     print(f"results: {results_folder(config.root, config.city, config.experiment)}")
 
 
