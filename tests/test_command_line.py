@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -291,13 +290,15 @@ def test_help_explains_every_flag_and_imports_nothing_heavy(verb: str) -> None:
 
 @EACH_VERB
 def test_help_answers_in_half_a_second(verb: str) -> None:
+    """Of processor time: a busy machine makes the clock say what it likes."""
     script = Path(sys.executable).with_name("pm25")
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = os.times()
         subprocess.run([script, verb, "--help"], capture_output=True, check=True)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.5
+        after = os.times()
+        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    assert 0 < min(seconds) < 0.5
 
 
 @pytest.mark.parametrize(
