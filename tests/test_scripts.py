@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import runpy
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import write_small_archive
+from processor_time import least_seconds
 
 from contrastive_models.encoders import create_encoder
 from model_utils.project import SHIPPED_ROOT
@@ -66,17 +65,9 @@ def test_script_runs_with_the_smoke_preset(script, root, monkeypatch, capsys):
 
 @pytest.mark.parametrize("script", PRETRAIN + SUPERVISE, ids=lambda path: path.stem)
 def test_help_is_quick(script):
-    """Half a second, best of up to five: a busy machine may spoil some of them."""
-    best = float("inf")
-    for _ in range(5):
-        started = time.perf_counter()
-        done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True)
-        best = min(best, time.perf_counter() - started)
-        assert done.returncode == 0
-        if best < 0.5:
-            break
-    assert "--preset" in done.stdout
-    assert best < 0.5
+    seconds, printed = least_seconds([sys.executable, script, "--help"], turns=2)
+    assert "--preset" in printed
+    assert 0 < seconds < 0.5
 
 
 def test_a_script_is_its_experiment_and_no_other(root, monkeypatch, capsys):
