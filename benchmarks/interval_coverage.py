@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 from sklearn.linear_model import Ridge
 
+from model_utils.estimators.estimator import FitPredict
+from model_utils.estimators.other_dates import DATE_GROUPS, predict_other_dates
 from model_utils.evaluation.bootstrap import percentile_interval
 from model_utils.evaluation.correlation import pearson
 from model_utils.evaluation.paired import Replicates, difference, replicates, summary
 from model_utils.evaluation.scores import draw_scores
 from model_utils.evaluation.spatial import station_anomalies
-from model_utils.regression.other_dates import DATE_GROUPS, predict_other_dates
-from model_utils.regression.problem import FitPredict
 
 DRAWS = 1000
 STATIONS, DAYS = 27, 60

@@ -22,7 +22,7 @@ from torch import nn
 
 from contrastive_models.embedding import embed
 from contrastive_models.encoders import create_encoder, feature_width
-from model_utils.regression.head import HeadSettings, RegressionHead, fit_head
+from model_utils.estimators.head import HeadSettings, RegressionHead, fit_head
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HEAD_EPOCHS = 5  # timed together: one epoch is a fraction of a second

@@ -51,10 +51,10 @@ def demo(config: DemoConfig) -> None:
     from model_utils.evaluation.table import format_table
     from model_utils.pretraining.config import PretrainConfig
     from model_utils.pretraining.run import pretrain
-    from model_utils.regression.config import SuperviseConfig
-    from model_utils.regression.supervise import run_experiment
     from model_utils.simulation.city import simulate
     from model_utils.simulation.config import SimulateConfig
+    from model_utils.supervision.config import SuperviseConfig
+    from model_utils.supervision.supervise import run_experiment
 
     common: dict[str, Any] = {"city": "Delhi", "seed": config.seed, "root": config.root}
     simulation = SimulateConfig(**common, overwrite=True, **config.SIMULATIONS[config.preset])

@@ -11,11 +11,11 @@ from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
 
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.archive.writer import ArchiveWriter
-from model_utils.regression import band_statistics
-from model_utils.regression.band_statistics import band_feature_names, band_statistics_features
-from model_utils.regression.problem import hidden
-from model_utils.regression.references.bands import band_statistics_ridge
-from model_utils.regression.references.ridge import PENALTIES, left_out
+from model_utils.estimators.estimator import hidden
+from model_utils.estimators.references.bands import band_statistics_ridge
+from model_utils.estimators.references.cross_validated_ridge import PENALTIES, left_out
+from model_utils.features import band_statistics
+from model_utils.features.band_statistics import band_feature_names, band_statistics_features
 
 
 def archive_of(tiles: np.ndarray, folder) -> TileArchive:

@@ -25,10 +25,10 @@ from model_utils.cli.verbs import COMPARE
 from model_utils.comparison.config import CompareConfig
 from model_utils.comparison.run import compare
 from model_utils.configuration import from_preset
+from model_utils.estimators.estimator import hidden
+from model_utils.estimators.references.catalogue import REFERENCES
+from model_utils.estimators.references.methods import ReferenceMethod
 from model_utils.project import SHIPPED_ROOT
-from model_utils.regression.problem import hidden
-from model_utils.regression.references.catalogue import REFERENCES
-from model_utils.regression.references.methods import ReferenceMethod
 from model_utils.simulation.city import simulate
 from model_utils.simulation.config import SimulateConfig
 
@@ -241,7 +241,7 @@ def test_without_weights_or_weather_methods_are_skipped_with_a_reason(tmp_path, 
     def unreachable(*args, **kwargs):
         raise OSError("the hub cannot be reached")
 
-    monkeypatch.setattr("model_utils.regression.starts.create_encoder", unreachable)
+    monkeypatch.setattr("model_utils.features.starting_encoder.create_encoder", unreachable)
     values = {"starts": ("transfer_learning",), "combined_starts": None, "imagenet_weights": None, "trained": False}
     compare(config(tmp_path, designs=("hold_out",), **values))
     table = pd.read_csv(results(tmp_path) / "comparison.csv").set_index("method")

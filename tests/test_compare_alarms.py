@@ -10,9 +10,9 @@ from model_utils.comparison.alarms import alarms
 from model_utils.comparison.methods import MethodEntry
 from model_utils.comparison.outcomes import Outcome, score_outcomes
 from model_utils.comparison.rows import comparison_table
-from model_utils.regression.image_methods import FrozenEncoder
-from model_utils.regression.problem import hidden
-from model_utils.regression.ridge_head import RidgeHead
+from model_utils.estimators.anomaly import FrozenEncoder
+from model_utils.estimators.estimator import hidden
+from model_utils.estimators.ridge import RidgeHead
 
 
 def null_world(seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from model_utils.cities import load_city
 from model_utils.comparison.config import CompareConfig
-from model_utils.comparison.designs import held_out_stations, make_runs
 from model_utils.errors import InputError
 from model_utils.geography import great_circle_km
 from model_utils.project import SHIPPED_ROOT
+from model_utils.sampling.designs import held_out_stations, make_runs
 from model_utils.sampling.splits import station_table
 
 

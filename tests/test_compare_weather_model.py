@@ -9,7 +9,7 @@ from model_utils.archive.reader import open_archive
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.comparison.config import CompareConfig
 from model_utils.comparison.weather_model import keep_weather_model
-from model_utils.regression.forests.rt_rf import fit_rt_rf
+from model_utils.estimators.forests.rt_rf import fit_rt_rf
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from model_utils.comparison.words import FAMILIES
+from model_utils.estimators.references.catalogue import REFERENCES
+from model_utils.evaluation.words import FAMILIES
 from model_utils.figures.anomaly_panels import draw_anomaly_panels
 from model_utils.figures.differences import draw_differences
 from model_utils.figures.label_efficiency import columns_of_panels, count_names, draw_label_efficiency
 from model_utils.figures.method_scores import draw_method_scores
 from model_utils.figures.methods import STARTS, method_colour, method_marker
-from model_utils.regression.references.catalogue import REFERENCES
 
 METHODS = {
     "same_day_mean": ("reference", True),

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 
 from model_utils.comparison.layout import latex
 from model_utils.comparison.tables import format_comparison, write_tables
-from model_utils.comparison.words import interval, number
+from model_utils.evaluation.words import interval, number
 
 HEADING = ["Delhi: simulated city, 100% made up", "seed_0 & 1"]
 ODD = "50%_of & $x$ | {a} #1 \\b ~c ^d <e> *f* `g`"

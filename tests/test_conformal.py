@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model_utils.regression.conformal import calibrated_intervals, conformal_quantile, station_intervals
+from model_utils.estimators.conformal import calibrated_intervals, conformal_quantile, station_intervals
 
 STATIONS, TRAINING = 51, 24
 

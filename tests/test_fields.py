@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from model_utils.errors import InputError
-from model_utils.regression.config import Field, SuperviseConfig
-from model_utils.regression.references.fields import FIELDS, leave_own_out
-from model_utils.regression.references.kriging import fit_variogram, krige
-from model_utils.regression.references.same_day import inverse_distance, same_day_mean
-from model_utils.regression.targets import make_target
+from model_utils.estimators.references.fields import FIELDS, leave_own_out
+from model_utils.estimators.references.kriging import fit_variogram, krige
+from model_utils.estimators.references.same_day import inverse_distance, same_day_mean
+from model_utils.estimators.targets import make_target
+from model_utils.supervision.config import Field, SuperviseConfig
 
 EACH = pytest.mark.parametrize("field", FIELDS)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model_utils.regression.head import HeadSettings
-from model_utils.regression.image_methods import FrozenEncoder
-from model_utils.regression.network_head import NetworkHead
-from model_utils.regression.problem import hidden
-from model_utils.regression.ridge_head import RidgeHead
-from model_utils.regression.tuned import TunedFit
+from model_utils.estimators.anomaly import FrozenEncoder
+from model_utils.estimators.estimator import hidden
+from model_utils.estimators.head import HeadSettings
+from model_utils.estimators.network import NetworkHead
+from model_utils.estimators.ridge import RidgeHead
+from model_utils.estimators.tuned import TunedFit
 
 NETWORK = NetworkHead(HeadSettings(epochs=3), learning_rates=(1e-3,), weight_decays=(1e-4,))
 SPATIAL_NETWORK = replace(NETWORK, settings=HeadSettings(epochs=3, spatial_weight=2.0))

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from model_utils.regression.forests import joint
-from model_utils.regression.forests.cnn_rf import ForestOnFeatures
-from model_utils.regression.forests.joint import JointModel, out_of_fold
-from model_utils.regression.forests.rt_rf import fit_embedding, fit_forest, leaf_indicators
-from model_utils.regression.image_methods import FrozenEncoder
-from model_utils.regression.problem import Method, Problem, hidden
-from model_utils.regression.ridge_head import RidgeHead
-from model_utils.regression.tuned import TunedFit
+from model_utils.estimators.anomaly import FrozenEncoder
+from model_utils.estimators.estimator import Method, Problem, hidden
+from model_utils.estimators.forests import joint
+from model_utils.estimators.forests.cnn_rf import ForestOnFeatures
+from model_utils.estimators.forests.joint import JointModel, out_of_fold
+from model_utils.estimators.forests.rt_rf import fit_embedding, fit_forest, leaf_indicators
+from model_utils.estimators.ridge import RidgeHead
+from model_utils.estimators.tuned import TunedFit
 
 WIDTH = 6
 Features = NDArray[np.float32]

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pykrige.ok import OrdinaryKriging
 
+from model_utils.estimators.references.kriging import Variogram, fit_variogram, krige, ordinary_kriging
+from model_utils.estimators.references.same_day import inverse_distance, same_day_mean
 from model_utils.geography import EARTH_RADIUS_KM, great_circle_km
-from model_utils.regression.references.kriging import Variogram, fit_variogram, krige, ordinary_kriging
-from model_utils.regression.references.same_day import inverse_distance, same_day_mean
 
 VARIOGRAM = Variogram(partial_sill=0.06, range_km=25.0, nugget=0.02)
 KM_PER_DEGREE = np.radians(1) * EARTH_RADIUS_KM

@@ -22,10 +22,10 @@ from contrastive_models.legacy_weights import read_legacy_encoder
 from contrastive_models.weights import WeightsError, read_encoder, weights_hash
 from model_utils.archive.reader import open_archive
 from model_utils.cli.main import main
+from model_utils.features.convert_weights import named_training
+from model_utils.features.starting_encoder import described_by_weights, starting_encoder
 from model_utils.pretraining.data import band_statistics
-from model_utils.regression.config import SuperviseConfig
-from model_utils.regression.convert_weights import named_training
-from model_utils.regression.starts import described_by_weights, starting_encoder
+from model_utils.supervision.config import SuperviseConfig
 
 State = dict[str, Tensor]
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from model_utils.errors import InputError
+from model_utils.estimators.references.same_day import same_day_mean
 from model_utils.evaluation.levels import round_level
 from model_utils.evaluation.spatial import station_table
 from model_utils.evaluation.statistics import evaluate
-from model_utils.regression.references.same_day import same_day_mean
 
 Fit = Callable[[pd.DataFrame, NDArray[np.bool_]], NDArray[np.float64]]
 FEATURES = [f"feature{number}" for number in range(8)]

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from model_utils.regression.head import HeadSettings, fit_head, shuffled_batches
-from model_utils.regression.network_head import NetworkHead
+from model_utils.estimators.head import HeadSettings, fit_head, shuffled_batches
+from model_utils.estimators.network import NetworkHead
 from model_utils.sampling.splits import validation_rows
 
 SETTINGS = HeadSettings(epochs=30, patience=5, batch_size=64)

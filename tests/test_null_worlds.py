@@ -7,10 +7,10 @@ import pytest
 from model_utils.configuration import from_preset
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.run import pretrain
-from model_utils.regression.config import SuperviseConfig
-from model_utils.regression.supervise import run_experiment
 from model_utils.simulation.city import simulate
 from model_utils.simulation.config import SimulateConfig
+from model_utils.supervision.config import SuperviseConfig
+from model_utils.supervision.supervise import run_experiment
 
 pytestmark = pytest.mark.slow
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from model_utils.estimators.estimator import FitPredict
+from model_utils.estimators.head import HeadSettings, fit_head
+from model_utils.estimators.other_dates import predict_other_dates
 from model_utils.evaluation.bootstrap import multiplicities, percentile_interval
 from model_utils.evaluation.temporal import temporal_statistics
-from model_utils.regression.head import HeadSettings, fit_head
-from model_utils.regression.other_dates import predict_other_dates
-from model_utils.regression.problem import FitPredict
 
 WORLDS = 300
 

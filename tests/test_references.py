@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model_utils.estimators.references.catalogue import REFERENCES
+from model_utils.estimators.references.ceilings import ceilings
+from model_utils.estimators.references.coordinates import latitude_longitude
+from model_utils.estimators.references.kriging import ordinary_kriging
+from model_utils.estimators.references.same_day import inverse_distance, same_day_mean
 from model_utils.evaluation.statistics import evaluate
-from model_utils.regression.ceilings import ceilings
-from model_utils.regression.references.catalogue import REFERENCES
-from model_utils.regression.references.kriging import ordinary_kriging
-from model_utils.regression.references.place import latitude_longitude
-from model_utils.regression.references.same_day import inverse_distance, same_day_mean
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 

@@ -15,8 +15,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from model_utils.regression.head import head_loss
-from model_utils.regression.ridge_head import PENALTIES, RidgeHead, ridge, stretched
+from model_utils.estimators.head import head_loss
+from model_utils.estimators.ridge import PENALTIES, RidgeHead, ridge, stretched
 from model_utils.sampling.splits import validation_groups
 
 

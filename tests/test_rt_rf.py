@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor, RandomTreesEmbedding
 
-from model_utils.regression.forests import rt_rf
-from model_utils.regression.forests.rt_rf import RtRf, fit_rt_rf
-from model_utils.regression.forests.trees import fault, trees_of
+from model_utils.estimators.forests import rt_rf
+from model_utils.estimators.forests.rt_rf import RtRf, fit_rt_rf
+from model_utils.estimators.forests.trees import fault, trees_of
 
 
 def made_weather(rows: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
 from model_utils.errors import InputError
-from model_utils.regression.forests import checkpoint
-from model_utils.regression.forests.checkpoint import FILE, RtRfMetadata, kept_rt_rf, load_rt_rf, save_rt_rf
-from model_utils.regression.forests.rt_rf import RtRf, fit_rt_rf
+from model_utils.estimators.forests import checkpoint
+from model_utils.estimators.forests.checkpoint import FILE, RtRfMetadata, kept_rt_rf, load_rt_rf, save_rt_rf
+from model_utils.estimators.forests.rt_rf import RtRf, fit_rt_rf
 
 NAMES = ("temperature_c", "relative_humidity_pct", "pressure_hpa")
 METADATA = RtRfMetadata("Delhi", "a" * 64, "b" * 64, ("Alipur", "Lodhi Road"), 3, NAMES)
@@ -300,7 +300,7 @@ LOAD = """
 import resource, sys
 from pathlib import Path
 from model_utils.errors import InputError
-from model_utils.regression.forests.checkpoint import load_rt_rf
+from model_utils.estimators.forests.checkpoint import load_rt_rf
 
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, used + 2**26))  # half of what the bombs expand to

@@ -21,18 +21,18 @@ from model_utils.cli.command import execute
 from model_utils.cli.verbs import SUPERVISE
 from model_utils.configuration import from_preset
 from model_utils.errors import InputError
+from model_utils.estimators.conformal import calibrated_intervals
+from model_utils.estimators.finetuned import finetune
+from model_utils.estimators.head import HeadSettings, RegressionHead, fit_head
+from model_utils.estimators.targets import make_target
 from model_utils.evaluation.statistics import KEYS, evaluate
+from model_utils.features.starting_encoder import starting_encoder
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.run import pretrain
 from model_utils.project import SHIPPED_ROOT, results_folder
-from model_utils.regression.config import SuperviseConfig
-from model_utils.regression.conformal import calibrated_intervals
-from model_utils.regression.finetune import finetune
-from model_utils.regression.head import HeadSettings, RegressionHead, fit_head
-from model_utils.regression.rounds import make_rounds
-from model_utils.regression.starts import starting_encoder
-from model_utils.regression.supervise import run_experiment
-from model_utils.regression.targets import make_target
+from model_utils.supervision.config import SuperviseConfig
+from model_utils.supervision.rounds import make_rounds
+from model_utils.supervision.supervise import run_experiment
 
 FIGURES = {
     "coverage",

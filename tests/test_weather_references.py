@@ -13,11 +13,11 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
-from model_utils.regression.references import weather as weather_references
-from model_utils.regression.references.catalogue import REFERENCES
-from model_utils.regression.references.ridge import PENALTIES, left_out
-from model_utils.regression.references.weather import weather_forest, weather_ridge
-from model_utils.regression.weather_inputs import WEATHER_COLUMNS, weather_inputs
+from model_utils.estimators.references import weather as weather_references
+from model_utils.estimators.references.catalogue import REFERENCES
+from model_utils.estimators.references.cross_validated_ridge import PENALTIES, left_out
+from model_utils.estimators.references.weather import weather_forest, weather_ridge
+from model_utils.estimators.references.weather_inputs import WEATHER_COLUMNS, weather_inputs
 
 BOTH = pytest.mark.parametrize("predict", [weather_ridge, weather_forest])
 

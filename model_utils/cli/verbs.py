@@ -31,8 +31,8 @@ PRETRAIN = Command(
 SUPERVISE = Command(
     verb="supervise",
     summary="Fits a PM2.5 regression on station tiles and reports honest statistics.",
-    config="model_utils.regression.config:SuperviseConfig",
-    function="model_utils.regression.supervise:supervise",
+    config="model_utils.supervision.config:SuperviseConfig",
+    function="model_utils.supervision.supervise:supervise",
 )
 COMPARE = Command(
     verb="compare",
@@ -43,8 +43,8 @@ COMPARE = Command(
 CONVERT_WEIGHTS = Command(
     verb="convert-weights",
     summary="Writes encoder weights of the 2022 code as safetensors.",
-    config="model_utils.regression.convert_config:ConvertWeightsConfig",
-    function="model_utils.regression.convert_weights:convert_weights",
+    config="model_utils.features.convert_config:ConvertWeightsConfig",
+    function="model_utils.features.convert_weights:convert_weights",
 )
 DEMO = Command(
     verb="demo",

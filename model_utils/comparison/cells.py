@@ -14,12 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_utils import atomic
-from model_utils.comparison.designs import Run
 from model_utils.comparison.methods import Ingredients, MethodEntry
+from model_utils.estimators.conformal import station_intervals
+from model_utils.estimators.estimator import Method, Problem, hidden
+from model_utils.estimators.other_dates import predict_other_dates
 from model_utils.evaluation.levels import round_level
-from model_utils.regression.conformal import station_intervals
-from model_utils.regression.other_dates import predict_other_dates
-from model_utils.regression.problem import Method, Problem, hidden
+from model_utils.sampling.designs import Run
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import pandas as pd
 
 from model_utils.comparison.methods import MethodEntry
 from model_utils.comparison.outcomes import Outcome
+from model_utils.estimators.references.methods import FIELD_REFERENCES
 from model_utils.evaluation.paired import Replicates, difference, holm
-from model_utils.regression.references.methods import FIELD_REFERENCES
 
 DIFFERENCE_KEYS = ("spatial_r", "spatial_rmse", "rmse", "rmse_new_dates", "temporal_r")
 

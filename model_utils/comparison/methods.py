@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 from model_utils.archive.reader import TileArchive
 from model_utils.comparison.config import CompareConfig
 from model_utils.comparison.weather_model import KeptWeatherModel
-from model_utils.comparison.words import FAMILIES
-from model_utils.regression.band_statistics import band_feature_names
-from model_utils.regression.ceilings import ceilings
-from model_utils.regression.config import Field, SuperviseConfig
-from model_utils.regression.forests.cnn_rf import ForestOnFeatures
-from model_utils.regression.forests.joint import JointModel
-from model_utils.regression.forests.rt_rf import fit_rt_rf
-from model_utils.regression.head import HeadSettings
-from model_utils.regression.image_methods import FrozenEncoder
-from model_utils.regression.network_head import NetworkHead
-from model_utils.regression.problem import Method
-from model_utils.regression.references.catalogue import REFERENCES
-from model_utils.regression.references.methods import reference_method
-from model_utils.regression.ridge_head import RidgeHead
-from model_utils.regression.trained_encoder import TrainedEncoder
-from model_utils.regression.tuned import TunedHead
+from model_utils.estimators.anomaly import FrozenEncoder
+from model_utils.estimators.estimator import Method
+from model_utils.estimators.forests.cnn_rf import ForestOnFeatures
+from model_utils.estimators.forests.joint import JointModel
+from model_utils.estimators.forests.rt_rf import fit_rt_rf
+from model_utils.estimators.head import HeadSettings
+from model_utils.estimators.network import NetworkHead
+from model_utils.estimators.references.catalogue import REFERENCES
+from model_utils.estimators.references.ceilings import ceilings
+from model_utils.estimators.references.methods import reference_method
+from model_utils.estimators.ridge import RidgeHead
+from model_utils.estimators.trained_encoder import TrainedEncoder
+from model_utils.estimators.tuned import TunedHead
+from model_utils.evaluation.words import FAMILIES
+from model_utils.features.band_statistics import band_feature_names
+from model_utils.supervision.config import Field, SuperviseConfig
 
 NAMES = {"randomly_initialized": "random_frozen", "transfer_learning": "imagenet"}
 """What a frozen start is called in the tables, where not by its own name."""

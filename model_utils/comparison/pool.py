@@ -15,9 +15,9 @@ from pathlib import Path
 from rich.progress import Progress
 
 from model_utils.comparison.cells import Cell, run_cell
-from model_utils.comparison.designs import Run
 from model_utils.comparison.methods import Ingredients, MethodEntry, method_entries
 from model_utils.errors import InputError
+from model_utils.sampling.designs import Run
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

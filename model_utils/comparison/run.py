@@ -18,7 +18,6 @@ from model_utils.comparison.alarms import alarms
 from model_utils.comparison.cells import Cell, stands
 from model_utils.comparison.claims import comparison_differences, pairs
 from model_utils.comparison.config import CompareConfig
-from model_utils.comparison.designs import held_out_stations, make_runs
 from model_utils.comparison.methods import Ingredients, MethodEntry, method_entries
 from model_utils.comparison.outcomes import collect, score_outcomes
 from model_utils.comparison.pool import run_cells
@@ -28,14 +27,15 @@ from model_utils.comparison.starts import EmbeddedStarts, embed_starts
 from model_utils.comparison.tables import format_comparison
 from model_utils.comparison.weather_model import KeptWeatherModel, keep_weather_model
 from model_utils.configuration import library_versions
+from model_utils.estimators.references.weather_inputs import weather_inputs
 from model_utils.evaluation.split_half import split_half
+from model_utils.features.band_statistics import with_band_statistics
+from model_utils.features.labelled import clear_labelled
 from model_utils.project import archive_folder, results_folder
-from model_utils.regression.band_statistics import with_band_statistics
-from model_utils.regression.labelled import clear_labelled
-from model_utils.regression.weather_inputs import weather_inputs
+from model_utils.sampling.designs import held_out_stations, make_runs
 from model_utils.sampling.splits import station_table
 
-ROOMS = ("evaluation", "regression", "sampling")
+ROOMS = ("estimators", "evaluation", "features", "sampling")
 """Whose code predictions depend on."""
 
 

@@ -11,11 +11,11 @@ from model_utils.comparison.config import CompareConfig, ComparedStart
 from model_utils.comparison.methods import supervise_config
 from model_utils.configuration import from_preset
 from model_utils.errors import InputError
+from model_utils.features.embeddings import embeddings_file
+from model_utils.features.starting_encoder import starting_encoder
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.run import pretrain
 from model_utils.project import weights_path
-from model_utils.regression.embeddings import embeddings_file
-from model_utils.regression.starts import starting_encoder
 
 CONTRASTIVE = ("SimCLR", "SimSiam")
 

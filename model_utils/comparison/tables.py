@@ -10,7 +10,7 @@ import pandas as pd
 
 from model_utils import atomic
 from model_utils.comparison.layout import Block, as_latex, as_markdown, as_text
-from model_utils.comparison.words import DESIGNS, FAMILIES, SCORES, SIGNIFICANT, interval, methods_shown, number
+from model_utils.evaluation.words import DESIGNS, FAMILIES, SCORES, SIGNIFICANT, interval, methods_shown, number
 
 Row = Mapping[Hashable, Any]
 

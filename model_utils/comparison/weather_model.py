@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from model_utils.archive.reader import TileArchive
 from model_utils.comparison.config import CompareConfig
+from model_utils.estimators.forests.checkpoint import RtRfMetadata, kept_rt_rf
+from model_utils.estimators.forests.joint import training_rows
+from model_utils.estimators.forests.rt_rf import RtRf, fit_rt_rf
+from model_utils.estimators.references.weather_inputs import weather_inputs
 from model_utils.project import weather_model_folder
-from model_utils.regression.forests.checkpoint import RtRfMetadata, kept_rt_rf
-from model_utils.regression.forests.joint import training_rows
-from model_utils.regression.forests.rt_rf import RtRf, fit_rt_rf
-from model_utils.regression.weather_inputs import weather_inputs
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from model_utils.comparison.words import DESIGNS, LOWER_IS_BETTER, SCORES, SIGNIFICANT, interval
+from model_utils.evaluation.words import DESIGNS, LOWER_IS_BETTER, SCORES, SIGNIFICANT, interval
 from model_utils.figures.methods import draw_interval, method_colour, method_name, name_rows, numbers
 from model_utils.figures.style import QUIET, SMALL, label, mark_simulated, new_figure
 

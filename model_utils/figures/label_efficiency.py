@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from model_utils.comparison.words import FAMILIES, LOWER_IS_BETTER, SCORES, methods_shown
+from model_utils.evaluation.words import FAMILIES, LOWER_IS_BETTER, SCORES, methods_shown
 from model_utils.figures.methods import method_colour, method_marker, method_name, numbers
 from model_utils.figures.style import QUIET, label, mark_simulated, new_figure
 

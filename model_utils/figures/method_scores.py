@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from model_utils.comparison.words import DESIGNS, FAMILIES, SCORES, methods_shown
+from model_utils.evaluation.words import DESIGNS, FAMILIES, SCORES, methods_shown
 from model_utils.figures.methods import draw_interval, method_colour, method_name, name_rows, numbers
 from model_utils.figures.style import QUIET, SMALL, label, mark_simulated, new_figure
 

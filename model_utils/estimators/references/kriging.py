@@ -1,0 +1,128 @@
+"""Ordinary kriging of one day's readings, with one variogram for the whole record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pykrige.variogram_models import exponential_variogram_model
+from scipy.optimize import nnls
+
+from model_utils.estimators.references.same_day import Neighbours, at_rows, mean_field, station_days
+from model_utils.geography import great_circle_km
+
+LEAST_STATIONS = 3
+"""Fewest stations of a day; on others the field is the same-day mean."""
+RANGES = 40
+"""Ranges tried, from the shortest distance between two stations to three times the longest."""
+
+
+@dataclass(frozen=True)
+class Variogram:
+    """Half the mean square of the difference between two stations on one day, in squares of the day's mean.
+
+    Attributes:
+        partial_sill: What distance adds to the nugget.
+        range_km: Where 95 % of it is reached (PyKrige's convention).
+        nugget: What stations side by side differ by.
+    """
+
+    partial_sill: float
+    range_km: float
+    nugget: float
+
+    def __call__(self, km: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The semivariance of two different stations."""
+        model = exponential_variogram_model([self.partial_sill, self.range_km, self.nugget], km)
+        return np.asarray(model, dtype=np.float64)
+
+
+def ordinary_kriging(train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
+    """Ordinary kriging from the other training stations that read on that day (Cressie 1993, section 3.2).
+
+    A day has too few stations for a variogram of its own, so there is one for all days of `train`. It is that of
+    readings divided by their day's mean: what stations differ by grows with the level of the day. A prediction
+    is linear in the day's readings and needs no transformation back. The same-day mean where fewer than
+    three other stations read, or no variogram can be fitted; NaN where none reads.
+    """
+    return krige(fit_variogram(train), train, test)
+
+
+def krige(variogram: Variogram | None, train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
+    """As `ordinary_kriging`, with a given variogram; the same-day mean without one."""
+    if variogram is None:
+        return at_rows(train, test, mean_field)
+    return at_rows(train, test, lambda neighbours: _kriged(variogram, neighbours))
+
+
+def fit_variogram(rows: pd.DataFrame) -> Variogram | None:
+    """Fits an exponential variogram to the differences between stations on the same day.
+
+    The semivariance of a pair of stations is the estimate of Cressie & Hawkins (1980), through fourth powers of means
+    of roots: one reading of 999 among a thousand days would rule a mean of squares. Pairs count by their days. Nugget
+    and partial sill are non-negative least squares for each range on a grid, so there is no start to choose and
+    no local minimum.
+
+    Args:
+        rows: site_id, latitude, longitude (WGS84 degrees), local_date, pm25 (ug/m3, NaN = no reading).
+
+    Returns:
+        None where no day has three stations, or these do not differ.
+    """
+    readings = station_days(rows)
+    stations = rows.drop_duplicates("site_id").set_index("site_id").loc[readings.index]
+    values = readings.loc[:, (readings.count() >= LEAST_STATIONS) & (readings.mean() > 0)].to_numpy()
+    if not values.size:
+        return None
+    relative = values / np.nanmean(values, axis=0)
+    first, second = np.triu_indices(len(values), 1)
+    roots = np.sqrt(np.abs(relative[first] - relative[second]))
+    days = np.isfinite(roots).sum(axis=1)
+    latitude, longitude = stations[["latitude", "longitude"]].to_numpy(float).T
+    km = great_circle_km(latitude[first], longitude[first], latitude[second], longitude[second])
+    kept = (days > 0) & (km > 0)
+    if not kept.any():
+        return None
+    days, km = days[kept], km[kept]
+    semivariance = np.nanmean(roots[kept], axis=1) ** 4 / (0.457 + 0.494 / days) / 2
+
+    weight = np.sqrt(days)
+    fits = []
+    for range_km in np.geomspace(km.min(), 3 * km.max(), RANGES):
+        design = np.column_stack([exponential_variogram_model([1, range_km, 0], km), np.ones(len(km))])
+        (sill, nugget), misfit = nnls(design * weight[:, None], semivariance * weight)
+        fits.append((misfit, range_km, sill, nugget))
+    _, range_km, sill, nugget = min(fits)
+    if sill + nugget == 0:
+        return None
+    # a trace of nugget keeps two stations at one place from making the system singular
+    return Variogram(float(sill), float(range_km), float(max(nugget, 1e-6 * sill)))
+
+
+def _kriged(variogram: Variogram, neighbours: Neighbours) -> NDArray[np.float64]:
+    """Places x days; days with the same stations share one system of equations, inverted once."""
+    readings, own = neighbours.readings, neighbours.own
+    between = variogram(neighbours.apart)
+    np.fill_diagonal(between, 0)
+    towards = np.where(neighbours.distance > 0, variogram(neighbours.distance), 0)  # exact at a station
+    field = mean_field(neighbours)
+    present = np.isfinite(readings)
+    enough = (~own).astype(int) @ present >= LEAST_STATIONS
+    patterns, pattern = np.unique(present, axis=1, return_inverse=True)
+    for number, here in enumerate(patterns.T):
+        if here.sum() < LEAST_STATIONS:
+            continue
+        days = pattern.ravel() == number
+        system = np.pad(-between[np.ix_(here, here)], (0, 1), constant_values=1)
+        system[-1, -1] = 0
+        inverse = np.linalg.inv(system)
+        values = readings[np.ix_(here, days)]
+        weights = np.pad(-towards[:, here], ((0, 0), (0, 1)), constant_values=1) @ inverse
+        kriged = weights[:, :-1] @ values
+        # a station of the system is left out of it in closed form (Dubrule 1983)
+        place, station = np.nonzero(own[:, here])
+        kriged[place] = (values - inverse[:-1, :-1] @ values / np.diag(inverse)[:-1, None])[station]
+        field[:, days] = np.where(enough[:, days], kriged, field[:, days])
+    return field

@@ -1,1 +1,0 @@
-"""From embeddings to PM2.5: heads, references, the supervised stage."""

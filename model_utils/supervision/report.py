@@ -1,0 +1,67 @@
+"""Writes what a supervised experiment found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from model_utils import atomic
+from model_utils.estimators.head import FittedHead
+from model_utils.evaluation.coverage import coverage_table
+from model_utils.evaluation.table import statistics_table
+from model_utils.figures.coverage import draw_coverage
+from model_utils.figures.learning_curve import draw_learning_curve
+from model_utils.figures.predicted_observed import draw_predicted_observed
+from model_utils.figures.saving import save_figure
+from model_utils.figures.station_anomalies import draw_station_anomalies
+from model_utils.figures.station_map import draw_station_map
+from model_utils.figures.station_means import draw_station_means
+from model_utils.figures.time_series import draw_time_series
+
+
+def write_predictions(path: Path, predictions: pd.DataFrame) -> None:
+    """Writes `predictions.parquet`."""
+    with atomic.replacing(path) as temporary:
+        predictions.to_parquet(temporary, index=False)
+
+
+def write_statistics(folder: Path, name: str, statistics: Mapping[str, Any]) -> None:
+    """Writes `statistics.json`, and `statistics.csv` with one row for the method and one a reference."""
+    atomic.write_text(folder / "statistics.json", json.dumps(statistics, indent=2) + "\n")
+    table = statistics_table({name: statistics, **statistics["references"]})
+    with atomic.replacing(folder / "statistics.csv") as temporary:
+        table.to_csv(temporary)
+
+
+def write_figures(
+    folder: Path, predictions: pd.DataFrame, statistics: Mapping[str, Any], fitted: FittedHead, simulated: str
+) -> list[Path]:
+    """Draws the figures of an experiment; that of the intervals only where there are some.
+
+    Args:
+        folder: Where PNG and PDF go.
+        predictions: All rows; the figures show the test rows, the map marks the training stations.
+        statistics: Of the test rows.
+        fitted: The head whose learning curve is shown (of the first round).
+        simulated: Which part of the data is simulated, as `archive.json` says it; every figure then says so.
+
+    Returns:
+        The files.
+    """
+    test = predictions[predictions["split"] == "test"]
+    figures = {
+        "learning_curve": draw_learning_curve(fitted.history, fitted.best_epoch, simulated),
+        "predicted_observed": draw_predicted_observed(test, statistics, simulated),
+        "station_means": draw_station_means(test, statistics, simulated),
+        "station_anomalies": draw_station_anomalies(test, statistics, simulated),
+        "station_map": draw_station_map(test, predictions[predictions["split"] != "test"], simulated),
+        "time_series": draw_time_series(test, simulated),
+    }
+    if statistics["coverage"] is not None:
+        tables = {statistics["experiment"]: coverage_table(test)}
+        figures["coverage"] = draw_coverage(tables, statistics["interval_level"], simulated)
+    return [path for name, figure in figures.items() for path in save_figure(figure, folder, name)]
