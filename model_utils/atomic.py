@@ -31,6 +31,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
 def sync(path: Path) -> None:
     """Forces a file, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

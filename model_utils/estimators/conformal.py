@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from model_utils.estimators.estimator import FitPredict
+from model_utils.estimators.estimator import Prediction
 from model_utils.evaluation.correlation import NO_SPREAD
-from model_utils.sampling.splits import LEAST_STATIONS, VALIDATION_GROUPS, validation_groups
 
 INTERVAL_LEVEL = 0.9
 LEAST_CALIBRATION_STATIONS = 3
@@ -19,84 +17,45 @@ FLOOR = 0.25
 Intervals = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def station_intervals(
-    fit_predict: FitPredict,
-    samples: pd.DataFrame,
-    training: NDArray[np.bool_],
-    predicted: NDArray[np.float64],
-    level: float = INTERVAL_LEVEL,
-    seed: int = 0,
-) -> Intervals:
-    """Intervals from the errors that training stations have when a fit has never seen them.
-
-    Rows of one station share its error, so calibration by rows held out would be far too narrow at a new
-    station. The training stations are therefore dealt at random into five groups, and each group is predicted by a fit
-    on the others (cross-conformal: Vovk 2015, with groups of stations for folds). These see fewer stations than the
-    fit on all, so intervals are a little too wide.
-
-    Args:
-        fit_predict: The method.
-        samples: n rows: `site_id`, `pm25` (ug/m3; only that of training rows is looked at).
-        training: Rows to learn from, n.
-        predicted: By the fit on all of them, ug/m3, n.
-        level: Share of a new station's readings to cover.
-        seed: Deals the stations.
-
-    Returns:
-        Lower and upper bounds, ug/m3, n. NaN where `predicted` is, and everywhere with fewer than
-        `LEAST_STATIONS` training stations: a fit on the few others says too little of a fit on all. They
-        hold for stations like the training stations, on dates like theirs: a temporal hold-out promises nothing.
-    """
-    site = samples["site_id"].to_numpy()
-    unseen = np.full(len(samples), np.nan)
-    if len(np.unique(site[training])) < LEAST_STATIONS:
-        return unseen, unseen.copy()
-    group = np.full(len(samples), -1)
-    group[training] = validation_groups(samples[training], seed)
-    for number in range(VALIDATION_GROUPS):
-        held = group == number
-        unseen[held] = fit_predict(training & ~held)[held]
-    return calibrated_intervals(samples["pm25"].to_numpy(np.float64), unseen, site, predicted, level)
-
-
 def calibrated_intervals(
     observed: NDArray[np.float64],
-    unseen: NDArray[np.float64],
+    unseen: Prediction,
     station: NDArray[np.object_],
-    predicted: NDArray[np.float64],
+    predicted: Prediction,
     level: float = INTERVAL_LEVEL,
 ) -> Intervals:
     """Intervals from predictions at stations that the fit did not see.
 
     PM2.5 errors grow with the level, so the score of a row is its absolute error in units of a difficulty that is known
-    without the reading: a line of absolute error on prediction, with a floor (normalised conformal prediction:
-    Papadopoulos et al. 2008). The line is a resistant one, since a head now and then predicts hundreds of ug/m3 too
-    much or too little at an odd tile, and a few of these turn least squares upside down: large errors "at low
-    predictions".
+    without the reading (normalised conformal prediction: Papadopoulos et al. 2008): the predicted standard deviation
+    where there is one, else a line of absolute error on prediction, with a floor. The line is a resistant one, since a
+    head now and then predicts hundreds of ug/m3 too much or too little at an odd tile, and a few of these turn least
+    squares upside down: large errors "at low predictions".
 
     Args:
         observed: Readings, ug/m3, n; looked at only where `unseen` is finite.
-        unseen: Predictions of calibration rows, ug/m3, n; NaN for all other rows.
+        unseen: Predictions of calibration rows, n; NaN for all other rows.
         station: Each row's, n.
-        predicted: What needs intervals, ug/m3, n.
+        predicted: What needs intervals, n.
         level: Share of a new station's readings to cover.
 
     Returns:
         Lower (0 or more) and upper bounds, ug/m3, n; NaN where `predicted` is, and everywhere if `unseen` holds fewer
         than `LEAST_CALIBRATION_STATIONS` stations.
     """
-    rows = np.isfinite(unseen) & np.isfinite(observed)
+    rows = np.isfinite(unseen.mean) & np.isfinite(observed)
+    mean = predicted.mean
     if len(set(station[rows])) < LEAST_CALIBRATION_STATIONS:
-        return np.full(len(predicted), np.nan), np.full(len(predicted), np.nan)
-    error = np.abs(observed[rows] - unseen[rows])
-    slope, intercept = _resistant_line(unseen[rows], error)
-    floor = max(FLOOR * float(np.median(error)), NO_SPREAD)
-
-    def difficulty(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.maximum(intercept + slope * values, floor)
-
-    reach = conformal_quantile(error / difficulty(unseen[rows]), station[rows], level) * difficulty(predicted)
-    return np.maximum(predicted - reach, 0), np.maximum(predicted + reach, 0)
+        return np.full(len(mean), np.nan), np.full(len(mean), np.nan)
+    error = np.abs(observed[rows] - unseen.mean[rows])
+    if np.isfinite(unseen.sd[rows]).all():
+        at_rows, everywhere = (np.maximum(sd, NO_SPREAD) for sd in (unseen.sd[rows], predicted.sd))
+    else:
+        slope, intercept = _resistant_line(unseen.mean[rows], error)
+        floor = max(FLOOR * float(np.median(error)), NO_SPREAD)
+        at_rows, everywhere = (np.maximum(intercept + slope * values, floor) for values in (unseen.mean[rows], mean))
+    reach = conformal_quantile(error / at_rows, station[rows], level) * everywhere
+    return np.maximum(mean - reach, 0), np.maximum(mean + reach, 0)
 
 
 def _resistant_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:

@@ -1,8 +1,8 @@
-"""What every method of a comparison is given, and what it gives back."""
+"""The one interface of all that predicts PM2.5: an estimator fits, what it returns predicts, and can be saved."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,67 +10,104 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-FitPredict = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
-"""Fits on the rows of a mask and predicts every row, ug/m3: what intervals and predictions of other dates refit."""
+from model_utils.archive.reader import TileArchive
+from model_utils.estimators.saving import Saved
 
-
-@dataclass(frozen=True)
-class Problem:
-    """Labelled rows of an archive, some to learn from, all to predict.
-
-    A reading that no method may know is not in it: `hidden` makes it NaN, so no method can leak it.
-
-    Attributes:
-        samples: n rows of the archive: sample_id, site_id, latitude, longitude, local_date, weather, and pm25 (ug/m3;
-            NaN where `known` is False).
-        training: Rows to learn from, n.
-        known: Rows whose readings may be used as readings of the day, n; holds all training rows, and in a temporal
-            hold-out the training stations' later ones.
-        seed: Keys every random draw.
-    """
-
-    samples: pd.DataFrame
-    training: NDArray[np.bool_]
-    known: NDArray[np.bool_]
-    seed: int = 0
-
-
-def hidden(
-    samples: pd.DataFrame, training: NDArray[np.bool_], known: NDArray[np.bool_] | None = None, seed: int = 0
-) -> Problem:
-    """A problem whose unknown readings are NaN.
-
-    Args:
-        samples: n labelled rows.
-        training: Rows to learn from.
-        known: Rows whose readings may be used as readings of the day; by default the training rows.
-        seed: Keys every random draw.
-    """
-    known = training if known is None else known | training
-    return Problem(samples.assign(pm25=samples["pm25"].astype(float).where(known)), training, known, seed)
+Features = NDArray[np.float32] | TileArchive | None
+"""What is seen of n rows: n x d features, the tiles themselves (for what trains an encoder), or nothing."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a method says about every row.
+    """What a fitted estimator says of n rows.
 
     Attributes:
-        values: ug/m3, n; NaN where it says nothing.
-        trials: How many settings it tried on validation stations.
-        chosen: The settings it took.
+        mean: ug/m3, n; NaN where it says nothing.
+        sd: Standard deviation of the reading around it, ug/m3, n; NaN where it does not know.
     """
 
-    values: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+
+
+def without_sd(mean: NDArray[np.float64]) -> Prediction:
+    """A prediction by what does not know how sure it is."""
+    return Prediction(mean, np.full(len(mean), np.nan))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedEstimator(Saved):
+    """What an estimator has learnt: numbers, texts, arrays and tables, so that it can be saved (see `saving`).
+
+    Attributes:
+        trials: How many settings were tried on validation stations.
+        chosen: The settings that were taken.
+    """
+
     trials: int = 0
     chosen: Mapping[str, float] = field(default_factory=dict)
 
+    def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
+        """Predicts any rows: stations, grid cells, other dates. A row's own `pm25` is never looked at.
 
-class Method(Protocol):
+        Args:
+            samples: n rows: site_id, latitude, longitude (WGS84 degrees), local_date, and whatever else the estimator
+                documents.
+            features: Of these rows, of the kind that it was fitted to.
+        """
+        raise NotImplementedError
+
+
+class Estimator(Protocol):
     """A way to predict PM2.5."""
 
     @property
     def uses_same_day_readings(self) -> bool:
-        """Whether it reads training stations on the day it predicts."""
+        """Whether it reads stations on the day it predicts."""
 
-    def predict(self, problem: Problem) -> Prediction:
-        """Learns from the training rows and predicts every row."""
+    def fit(self, samples: pd.DataFrame, features: Features, training: NDArray[np.bool_]) -> FittedEstimator:
+        """Learns from the training rows.
+
+        Args:
+            samples: n rows: sample_id, site_id, latitude, longitude (WGS84 degrees), local_date, pm25 (ug/m3; NaN where
+                nothing may be known of it, see `hidden`), weather where there is any.
+            features: Of these rows.
+            training: Rows to learn from, n. A row outside of them that has a reading may be used as a reading of its
+                day and for nothing else: in a temporal hold-out the training stations' later readings.
+        """
+
+
+def hidden(samples: pd.DataFrame, training: NDArray[np.bool_], known: NDArray[np.bool_] | None = None) -> pd.DataFrame:
+    """Rows without the readings that no estimator may know: what it is not given it cannot leak.
+
+    Args:
+        samples: n labelled rows.
+        training: Rows to learn from, n.
+        known: Rows whose readings may be used as readings of the day; by default the training rows.
+    """
+    known = training if known is None else known | training
+    return samples.assign(pm25=samples["pm25"].astype(float).where(known))
+
+
+@dataclass(frozen=True)
+class NothingLearnt(FittedEstimator):
+    """Says nothing: what is left where the training rows do not suffice."""
+
+    def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
+        """NaN for every row."""
+        return without_sd(np.full(len(samples), np.nan))
+
+
+@dataclass(frozen=True)
+class Constant(FittedEstimator):
+    """Says one number: what is left where the training rows allow no choice between settings.
+
+    Attributes:
+        value: ug/m3.
+    """
+
+    value: float
+
+    def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
+        """The number for every row."""
+        return without_sd(np.full(len(samples), self.value))

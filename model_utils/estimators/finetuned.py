@@ -1,9 +1,11 @@
-"""Training encoder and head together (`--finetune`)."""
+"""Encoder and head trained together: what labels alone can teach, or add to an encoder."""
 
 from __future__ import annotations
 
 import copy
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,20 +15,136 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from pytorch_lightning.callbacks import EarlyStopping
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from contrastive_models.embedding import embed
-from contrastive_models.encoders import normalise
+from contrastive_models.encoders import create_encoder, normalise
 from contrastive_models.views import ViewSettings, random_views
 from model_utils.archive.reader import TileArchive
-from model_utils.errors import InputError
-from model_utils.estimators.head import FittedHead, RegressionHead
-from model_utils.features.starting_encoder import StartingEncoder
+from model_utils.estimators.estimator import Features, FittedEstimator, Prediction
+from model_utils.estimators.head import FittedHead, RegressionHead, fitted_head
+from model_utils.features.starting_encoder import EncoderSource, StartingEncoder, starting_encoder
 from model_utils.hardware import resolve_precision
 from model_utils.quiet import quiet_lightning
 from model_utils.sampling.batches import PairBatchSampler
-from model_utils.supervision.config import SuperviseConfig
+from model_utils.sampling.splits import validation_rows
+
+
+@dataclass(frozen=True)
+class FineTuneSettings:
+    """How encoder and head train; see `SuperviseConfig` for the fields."""
+
+    epochs: int = 500
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    encoder_learning_rate: float = 1e-4
+    weight_decay: float = 1e-4
+    dropout: float = 0.2
+    patience: int = 50
+    validation_share: float = 0.2
+    seed: int = 0
+    precision: str = "auto"
+    accelerator: str = "auto"
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """Trains encoder and head from a start, once for each rate; the best on the validation stations is kept.
+
+    Its features are the tiles.
+
+    Attributes:
+        source: The start.
+        settings: How to train.
+        learning_rates: Tried for encoder and head alike; with none the settings' own rates are taken.
+    """
+
+    source: EncoderSource
+    settings: FineTuneSettings
+    learning_rates: tuple[float, ...] = ()
+
+    @property
+    def uses_same_day_readings(self) -> bool:
+        """Never."""
+        return False
+
+    def fit(self, samples: pd.DataFrame, features: Features, training: NDArray[np.bool_]) -> FittedEstimator:
+        """Trains on the training rows that have a reading.
+
+        Raises:
+            InputError: They are a single date of a few stations, so nothing can be kept apart; or the start is wrong.
+        """
+        assert isinstance(features, TileArchive)
+        pm25 = samples["pm25"].to_numpy(np.float64)
+        rows = np.flatnonzero(training & np.isfinite(pm25))
+        tiles, site = features.subset(rows), samples["site_id"].to_numpy(str)[rows]
+        validation = validation_rows(samples.iloc[rows], self.settings.validation_share, self.settings.seed)
+        tried = [replace(self.settings, learning_rate=rate, encoder_learning_rate=rate) for rate in self.learning_rates]
+        best, kept = np.inf, None
+        for settings in tried or [self.settings]:
+            start = starting_encoder(self.source, tiles)
+            head = finetune(tiles, pm25[rows], validation, start, settings)
+            loss = float(np.nan_to_num(head.history["validation_loss"].min(), nan=np.inf))
+            if kept is None or loss < best:
+                chosen = {"learning_rate": settings.learning_rate, "epochs": float(head.best_epoch)}
+                best, kept = (
+                    loss,
+                    FittedFineTuned(
+                        start.name,
+                        features.metadata.tile_size,
+                        {name: tensor.numpy().copy() for name, tensor in start.encoder.state_dict().items()},
+                        start.mean,
+                        start.std,
+                        head,
+                        tuple(sorted(set(site[validation]) - set(site[~validation]))),
+                        trials=len(tried),
+                        chosen=chosen if tried else {},
+                    ),
+                )
+        assert kept is not None
+        return kept
+
+
+@dataclass(frozen=True)
+class FittedFineTuned(FittedEstimator):
+    """A trained encoder and its head.
+
+    Attributes:
+        encoder: timm model name.
+        tile_size: Pixels.
+        state: Of the encoder.
+        mean: Mean of each band, 0..1.
+        std: Standard deviation of each band, 0..1.
+        head: On its features.
+        unseen_sites: Training stations that gave no gradient; they chose the epoch.
+    """
+
+    encoder: str
+    tile_size: int
+    state: Mapping[str, NDArray[np.generic]]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    head: FittedHead
+    unseen_sites: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        try:
+            self.module()
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"encoder: {' '.join(str(error).split())[:200]}") from None
+
+    def module(self) -> nn.Module:
+        """The encoder, in evaluation mode."""
+        encoder = create_encoder(self.encoder, len(self.mean), self.tile_size)
+        encoder.load_state_dict({name: torch.tensor(array) for name, array in self.state.items()})
+        return encoder.to(memory_format=torch.channels_last).eval()
+
+    def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
+        """Predicts from the rows' tiles."""
+        assert isinstance(features, TileArchive)
+        embedded = embed(self.module(), features.tiles, len(features), self.mean, self.std)
+        return self.head.predict(samples, embedded)
 
 
 class LabelledTiles(Dataset[tuple[Tensor, Tensor]]):
@@ -53,12 +171,14 @@ class FineTuning(pl.LightningModule):
         start: The encoder; it is trained in place.
         head: Its target is standardised and its features scaled on the training rows.
         tile_size: Pixels.
-        config: Rates and seed.
+        settings: Rates and seed.
     """
 
-    def __init__(self, start: StartingEncoder, head: RegressionHead, tile_size: int, config: SuperviseConfig) -> None:
+    def __init__(
+        self, start: StartingEncoder, head: RegressionHead, tile_size: int, settings: FineTuneSettings
+    ) -> None:
         super().__init__()
-        self.encoder, self.head, self.config = start.encoder, head, config
+        self.encoder, self.head, self.settings = start.encoder, head, settings
         self.symmetries = ViewSettings(size=tile_size, scale=(1.0, 1.0), ratio=(1.0, 1.0))
         self.register_buffer("mean", torch.tensor(start.mean), persistent=False)
         self.register_buffer("std", torch.tensor(start.std), persistent=False)
@@ -76,7 +196,7 @@ class FineTuning(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         """One step on turned and flipped tiles."""
         tiles, target = batch
-        key = np.random.SeedSequence((self.config.seed, self.global_step)).generate_state(1, np.uint64)
+        key = np.random.SeedSequence((self.settings.seed, self.global_step)).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(key[0]))
         loss = self._loss(random_views(tiles, self.symmetries, generator), target)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(tiles))
@@ -98,10 +218,10 @@ class FineTuning(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with a smaller rate for the encoder."""
         groups = [
-            {"params": self.encoder.parameters(), "lr": self.config.encoder_learning_rate},
-            {"params": self.head.parameters(), "lr": self.config.learning_rate},
+            {"params": self.encoder.parameters(), "lr": self.settings.encoder_learning_rate},
+            {"params": self.head.parameters(), "lr": self.settings.learning_rate},
         ]
-        return torch.optim.AdamW(groups, weight_decay=self.config.weight_decay)
+        return torch.optim.AdamW(groups, weight_decay=self.settings.weight_decay)
 
 
 def finetune(
@@ -109,7 +229,7 @@ def finetune(
     target: NDArray[np.float64],
     validation: NDArray[np.bool_],
     start: StartingEncoder,
-    config: SuperviseConfig,
+    settings: FineTuneSettings,
 ) -> FittedHead:
     """Trains `start.encoder` in place, and a head on it.
 
@@ -118,41 +238,34 @@ def finetune(
         target: ug/m3, n.
         validation: Rows kept for early stopping.
         start: The encoder.
-        config: How to train.
+        settings: How to train.
 
     Returns:
         The head that belongs to the trained encoder, at the best epoch.
-
-    Raises:
-        InputError: A spatial loss is asked for.
     """
-    if config.spatial_weight > 0:
-        raise InputError(
-            f"--spatial_weight: found {config.spatial_weight:g} with --finetune, expected 0 (it needs a frozen encoder)"
-        )
-    torch.manual_seed(config.seed)
+    torch.manual_seed(settings.seed)
     training = archive.subset(~validation)
     first = embed(start.encoder, training.tiles, len(training), start.mean, start.std)
-    head = RegressionHead(first.shape[1], config.dropout)
+    head = RegressionHead(first.shape[1], settings.dropout)
     head.standardise_target(torch.from_numpy(target[~validation]).float())
     # one scale for all: in units of how little each of a random encoder's features varies at first, they would explode
     # as soon as the encoder trains
     head.feature_std.fill_(max(float(np.sqrt((first**2).mean())), 1e-8))
-    module = FineTuning(start, head, archive.metadata.tile_size, config)
+    module = FineTuning(start, head, archive.metadata.tile_size, settings)
     fitted, kept = np.flatnonzero(~validation), np.flatnonzero(validation)
-    shuffled = PairBatchSampler(len(fitted), None, config.batch_size, config.seed)
-    in_order = np.array_split(np.arange(len(kept)), -(-len(kept) // config.batch_size))
+    shuffled = PairBatchSampler(len(fitted), None, settings.batch_size, settings.seed)
+    in_order = np.array_split(np.arange(len(kept)), -(-len(kept) // settings.batch_size))
     loaders = [
         DataLoader(LabelledTiles(archive.subset(rows), target[rows]), sampler=sampler, batch_size=None)
         for rows, sampler in ((fitted, shuffled), (kept, in_order))
     ]
     with quiet_lightning():
         trainer = pl.Trainer(
-            max_epochs=config.epochs,
-            accelerator=config.accelerator,
+            max_epochs=settings.epochs,
+            accelerator=settings.accelerator,
             devices=1,
-            precision=resolve_precision(config.precision, config.accelerator),  # type: ignore[arg-type]
-            callbacks=[EarlyStopping("validation_loss", patience=config.patience)],
+            precision=resolve_precision(settings.precision, settings.accelerator),  # type: ignore[arg-type]
+            callbacks=[EarlyStopping("validation_loss", patience=settings.patience)],
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,
@@ -166,5 +279,4 @@ def finetune(
             raise KeyboardInterrupt from None
     module.load_state_dict(module.best_state)
     module.cpu().eval()
-    history = pd.DataFrame(module.history, columns=["epoch", "train_loss", "validation_loss"])
-    return FittedHead(module.head, history, module.best_epoch)
+    return fitted_head(module.head, module.history, module.best_epoch)

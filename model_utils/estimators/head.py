@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from model_utils.estimators.estimator import Features, FittedEstimator, Prediction, without_sd
 
 
 @dataclass(frozen=True)
@@ -82,24 +84,44 @@ class RegressionHead(nn.Sequential):
 
 
 @dataclass(frozen=True)
-class FittedHead:
+class FittedHead(FittedEstimator):
     """A head at its best epoch.
 
     Attributes:
-        head: In evaluation mode.
+        state: Of a `RegressionHead`.
         history: `epoch`, `train_loss`, `validation_loss`: `head_loss`, in variances of the target.
         best_epoch: Epoch with the lowest validation loss.
     """
 
-    head: RegressionHead
+    state: Mapping[str, NDArray[np.float32]]
     history: pd.DataFrame
     best_epoch: int
 
-    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Predicts ug/m3 for n x d embeddings."""
-        with torch.inference_mode():
-            output = self.head(self.head.standardised(torch.from_numpy(features)))
-            return self.head.in_units(output).double().numpy()
+    def __post_init__(self) -> None:
+        try:
+            self.head()
+        except (RuntimeError, KeyError, IndexError) as error:
+            raise ValueError(f"head: {error}") from None
+
+    def head(self) -> RegressionHead:
+        """The module, in evaluation mode."""
+        head = RegressionHead(self.state["0.weight"].shape[1])
+        head.load_state_dict({name: torch.tensor(array) for name, array in self.state.items()})
+        return head.eval()
+
+    def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
+        """Predicts from n x d embeddings."""
+        assert isinstance(features, np.ndarray)
+        head = self.head()
+        with torch.inference_mode():  # torch takes no read-only memory map
+            output = head(head.standardised(torch.from_numpy(np.array(features))))
+            return without_sd(head.in_units(output).double().numpy())
+
+
+def fitted_head(head: RegressionHead, history: list[tuple[int, float, float]], best_epoch: int) -> FittedHead:
+    """What is kept of a trained head."""
+    state = {name: tensor.numpy().copy() for name, tensor in head.state_dict().items()}
+    return FittedHead(state, pd.DataFrame(history, columns=["epoch", "train_loss", "validation_loss"]), best_epoch)
 
 
 def head_loss(output: Tensor, target: Tensor, day: Tensor | None = None, spatial_weight: float = 0.0) -> Tensor:
@@ -199,4 +221,4 @@ def fit_head(
             break
     head.load_state_dict(best_state)
     head.eval()
-    return FittedHead(head, pd.DataFrame(history, columns=["epoch", "train_loss", "validation_loss"]), best_epoch)
+    return fitted_head(head, history, best_epoch)

@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_utils.estimators.tuned import TunedFit, training_mean
+from model_utils.estimators.estimator import (
+    Constant,
+    Features,
+    FittedEstimator,
+    NothingLearnt,
+    Prediction,
+    without_sd,
+)
 from model_utils.sampling.splits import validation_groups
 
 COMPONENTS = (8, 32, 128, np.inf)
@@ -29,23 +36,28 @@ class RidgeHead:
 
     Attributes:
         spatial_weight: lambda of the spatial loss (Zheng et al. 2021); 0 is the mean squared error alone.
+        seed: Deals the stations into groups.
     """
 
     spatial_weight: float = 0.0
+    seed: int = 0
 
-    def __call__(
-        self,
-        features: NDArray[np.float32],
-        target: NDArray[np.float64],
-        samples: pd.DataFrame,
-        training: NDArray[np.bool_],
-        seed: int,
-    ) -> TunedFit:
-        """Fits on the training rows and predicts every row; see `TunedHead`."""
-        group = validation_groups(samples[training], seed)
-        if group.max() == 0:
-            return training_mean(target, training)
-        x, y = features[training].astype(np.float64), target[training]
+    @property
+    def uses_same_day_readings(self) -> bool:
+        """Never."""
+        return False
+
+    def fit(self, samples: pd.DataFrame, features: Features, training: NDArray[np.bool_]) -> FittedEstimator:
+        """Fits the training rows that have a reading; their mean where nothing can be chosen."""
+        assert isinstance(features, np.ndarray)
+        pm25 = samples["pm25"].to_numpy(np.float64)
+        training = training & np.isfinite(pm25)
+        if not training.any():
+            return NothingLearnt()
+        group = validation_groups(samples[training], self.seed)
+        if group.max() == 0 or np.ptp(pm25[training]) == 0:
+            return Constant(float(pm25[training].mean()))
+        x, y = features[training].astype(np.float64), pm25[training]
         date = np.unique(samples["local_date"].to_numpy()[training], return_inverse=True)[1]
         fewest_rows = len(y) - int(np.bincount(group).max())
         most = min(fewest_rows - 1, x.shape[1])
@@ -62,8 +74,26 @@ class RidgeHead:
         # settings that differ by rounding only are equal, or the choice would depend on the order of rows
         best = settings[int(np.flatnonzero(loss <= loss.min() * (1 + 1e-9))[0])]
         weights, intercept = ridge(x, y, date, [best], self.spatial_weight)
-        predicted = features.astype(np.float64) @ weights[:, 0] + intercept[0]
-        return TunedFit(predicted, len(settings), {"components": float(best[0]), "penalty": best[1]})
+        chosen = {"components": float(best[0]), "penalty": best[1]}
+        return FittedRidge(weights[:, 0], float(intercept[0]), trials=len(settings), chosen=chosen)
+
+
+@dataclass(frozen=True)
+class FittedRidge(FittedEstimator):
+    """intercept + weights x features.
+
+    Attributes:
+        weights: Of the features as they are, ug/m3, d.
+        intercept: ug/m3.
+    """
+
+    weights: NDArray[np.float64]
+    intercept: float
+
+    def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
+        """The line at every row."""
+        assert isinstance(features, np.ndarray)
+        return without_sd(features.astype(np.float64) @ self.weights + self.intercept)
 
 
 def stretched(values: NDArray[np.float64], date: NDArray[np.int64], spatial_weight: float) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import nn
@@ -19,7 +19,29 @@ from model_utils.features.convert_weights import named_training
 from model_utils.pretraining.data import band_statistics
 from model_utils.project import weights_path
 from model_utils.quiet import quiet_hub
-from model_utils.supervision.config import Start, SuperviseConfig
+
+Start = Literal[
+    "SimCLR_regular",
+    "SimCLR_spatiotemporal",
+    "SimSiam_regular",
+    "SimSiam_spatiotemporal",
+    "randomly_initialized",
+    "transfer_learning",
+    "weights_2022",
+]
+
+
+@dataclass(frozen=True)
+class EncoderSource:
+    """Where an encoder comes from; see `SuperviseConfig` for the fields."""
+
+    city: str
+    start: Start
+    encoder: str
+    root: Path
+    weights: Path | None = None
+    imagenet_weights: Path | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,144 +65,141 @@ class StartingEncoder:
     seen_sites: frozenset[str] | None
 
 
-def described_by_weights(config: SuperviseConfig) -> SuperviseConfig:
-    """Fills in start and encoder from the weights file where --weights came without --start.
+def described_by_weights(weights: Path) -> tuple[Start, str]:
+    """Start and encoder that a weights file says.
 
     Raises:
         InputError: The file is missing, or neither of pm25 pretrain nor of the 2022 code.
     """
-    if config.start is not None or config.weights is None:
-        return config
     try:
-        if _is_legacy(config.weights):
-            encoder = read_legacy_encoder(config.weights).name
-            method, pairs = named_training(config.weights)
+        if _is_legacy(weights):
+            encoder = read_legacy_encoder(weights).name
+            method, pairs = named_training(weights)
         else:
-            _, metadata = read_encoder(config.weights)
+            _, metadata = read_encoder(weights)
             encoder, method, pairs = metadata.encoder, metadata.method, metadata.pairs
-        start = cast(Start, f"{method}_{pairs}" if method and pairs else "weights_2022")
-        return replace(config, start=start, encoder=encoder)
+        return cast(Start, f"{method}_{pairs}" if method and pairs else "weights_2022"), encoder
     except WeightsError as error:
         raise InputError(str(error)) from None
 
 
-def starting_encoder(config: SuperviseConfig, training: TileArchive) -> StartingEncoder:
-    """Builds the encoder of `config.start`.
+def starting_encoder(source: EncoderSource, training: TileArchive) -> StartingEncoder:
+    """Builds the encoder of a source.
 
     Args:
-        config: Names the start.
+        source: Names the start.
         training: Tiles of stations that are not test stations; they give the band statistics
             where the weights have none.
 
     Raises:
         InputError: The weights are missing, broken, or for another encoder or other bands.
     """
-    if config.start == "randomly_initialized":
-        return _random(config, training)
-    if config.start == "transfer_learning":
-        return _imagenet(config, training)
-    if config.weights is not None and _is_legacy(config.weights):
-        return _legacy(config, config.weights, training)
-    return _pretrained(config, training)
+    if source.start == "randomly_initialized":
+        return _random(source, training)
+    if source.start == "transfer_learning":
+        return _imagenet(source, training)
+    if source.weights is not None and _is_legacy(source.weights):
+        return _legacy(source, source.weights, training)
+    return _pretrained(source, training)
 
 
-def _random(config: SuperviseConfig, training: TileArchive) -> StartingEncoder:
-    torch.manual_seed(config.seed)
-    encoder = _create(config, training.metadata)
-    mean, std = band_statistics(training, config.seed)
-    return StartingEncoder(config.encoder, encoder, mean, std, weights_hash(encoder), frozenset())
+def _random(source: EncoderSource, training: TileArchive) -> StartingEncoder:
+    torch.manual_seed(source.seed)
+    encoder = _create(source, training.metadata)
+    mean, std = band_statistics(training, source.seed)
+    return StartingEncoder(source.encoder, encoder, mean, std, weights_hash(encoder), frozenset())
 
 
-def _imagenet(config: SuperviseConfig, training: TileArchive) -> StartingEncoder:
-    file = config.imagenet_weights
+def _imagenet(source: EncoderSource, training: TileArchive) -> StartingEncoder:
+    file = source.imagenet_weights
     if file is not None and not file.is_file():
-        raise InputError(f"{file}: not found, expected ImageNet weights of {config.encoder}")
+        raise InputError(f"{file}: not found, expected ImageNet weights of {source.encoder}")
     try:
         if file is None:
-            print(f"asking timm's hub for ImageNet weights of {config.encoder}", flush=True)
+            print(f"asking timm's hub for ImageNet weights of {source.encoder}", flush=True)
         with quiet_hub():
-            encoder = _create(config, training.metadata, pretrained=file is None)
+            encoder = _create(source, training.metadata, pretrained=file is None)
         if file is not None:
             load_weights_file(encoder, file)
     except InputError:
         raise
     except Exception as error:  # timm, the hub and the network each raise their own kinds
         reason = " ".join(str(error).split())[:200]
-        where = "" if file else f"no ImageNet weights of {config.encoder} from timm's hub; --imagenet-weights FILE: "
+        where = "" if file else f"no ImageNet weights of {source.encoder} from timm's hub; --imagenet-weights FILE: "
         raise InputError(f"--start transfer_learning: {where}{reason}") from None
     described = encoder.pretrained_cfg
     if len(training.metadata.bands) == len(described["mean"]):  # type: ignore[index]
         mean, std = tuple(described["mean"]), tuple(described["std"])  # type: ignore[index]
     else:
-        mean, std = band_statistics(training, config.seed)
-    return StartingEncoder(config.encoder, encoder, mean, std, weights_hash(encoder), frozenset())
+        mean, std = band_statistics(training, source.seed)
+    return StartingEncoder(source.encoder, encoder, mean, std, weights_hash(encoder), frozenset())
 
 
 def _is_legacy(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def _legacy(config: SuperviseConfig, path: Path, training: TileArchive) -> StartingEncoder:
+def _legacy(source: EncoderSource, path: Path, training: TileArchive) -> StartingEncoder:
     """An encoder of the 2022 code, whose file holds its numbers and nothing else."""
     try:
         legacy = read_legacy_encoder(path)
     except WeightsError as error:
         raise InputError(str(error)) from None
     bands = training.metadata.bands
-    if legacy.name != config.encoder:
-        raise InputError(f"{path}: encoder: found {legacy.name}, expected {config.encoder}")
+    if legacy.name != source.encoder:
+        raise InputError(f"{path}: encoder: found {legacy.name}, expected {source.encoder}")
     if legacy.channels != len(bands):
         raise InputError(f"{path}: takes {legacy.channels} bands, the archive has {len(bands)} ({', '.join(bands)})")
     print(f"{path}: does not name its bands: taken to be {', '.join(bands)}", flush=True)
     encoder = legacy.module.to(memory_format=torch.channels_last)
-    return _completed(config, path, training, StartingEncoder(legacy.name, encoder, (), (), "", None))
+    return _completed(source, path, training, StartingEncoder(legacy.name, encoder, (), (), "", None))
 
 
-def _pretrained(config: SuperviseConfig, training: TileArchive) -> StartingEncoder:
+def _pretrained(source: EncoderSource, training: TileArchive) -> StartingEncoder:
     archive = training.metadata
-    method, pairs = ("", "") if config.start == "weights_2022" else str(config.start).split("_")
-    path = config.weights or weights_path(config.root, config.city, method, pairs, config.encoder)
+    method, pairs = ("", "") if source.start == "weights_2022" else str(source.start).split("_")
+    path = source.weights or weights_path(source.root, source.city, method, pairs, source.encoder)
     try:
         tensors, metadata = read_encoder(path)
     except WeightsError as error:
-        hint = f"; pm25 pretrain --city {config.city} --method {method} --pairs {pairs} makes them"
+        hint = f"; pm25 pretrain --city {source.city} --method {method} --pairs {pairs} makes them"
         raise InputError(f"{error}{'' if path.exists() else hint}") from None
     for what, found, expected in (
-        ("encoder", metadata.encoder, config.encoder),
+        ("encoder", metadata.encoder, source.encoder),
         ("bands", metadata.bands, archive.bands),
         ("method", metadata.method, method),
         ("pairs", metadata.pairs, pairs),
     ):
         if found and expected and found != expected:  # weights of 2022 may not say their method or pairs
             raise InputError(f"{path}: {what}: found {found}, expected {expected}")
-    encoder = _create(config, archive)
+    encoder = _create(source, archive)
     try:
         encoder.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
-        raise InputError(f"{path}: does not fit {config.encoder} ({' '.join(str(error).split())[:200]})") from None
+        raise InputError(f"{path}: does not fit {source.encoder} ({' '.join(str(error).split())[:200]})") from None
     trained, here = metadata.ground_sample_distance_m, archive.ground_sample_distance_m
     if trained and abs(trained / here - 1) > 0.1:
         print(f"{path}: was trained at {trained:g} m a pixel, these tiles have {here:g} m", flush=True)
     # weights that were converted do not say what they were trained on
     seen = frozenset(metadata.seen_sites) if metadata.archive_sha256 else None
-    start = StartingEncoder(config.encoder, encoder, metadata.mean, metadata.std, "", seen)
-    return _completed(config, path, training, start)
+    start = StartingEncoder(source.encoder, encoder, metadata.mean, metadata.std, "", seen)
+    return _completed(source, path, training, start)
 
 
-def _completed(config: SuperviseConfig, path: Path, training: TileArchive, start: StartingEncoder) -> StartingEncoder:
+def _completed(source: EncoderSource, path: Path, training: TileArchive, start: StartingEncoder) -> StartingEncoder:
     """Fills in what the weights do not say, and says so."""
     mean, std = start.mean, start.std
     if not mean:
-        mean, std = band_statistics(training, config.seed)
+        mean, std = band_statistics(training, source.seed)
         print(f"{path}: has no band means: those of the training stations' tiles are taken", flush=True)
     if start.seen_sites is None:
         print(f"{path}: does not say which sites it saw: the test stations may be among them", flush=True)
     return replace(start, mean=mean, std=std, sha256=weights_hash(start.encoder))
 
 
-def _create(config: SuperviseConfig, archive: ArchiveMetadata, pretrained: bool = False) -> nn.Module:
+def _create(source: EncoderSource, archive: ArchiveMetadata, pretrained: bool = False) -> nn.Module:
     try:
-        encoder = create_encoder(config.encoder, len(archive.bands), archive.tile_size, pretrained)
+        encoder = create_encoder(source.encoder, len(archive.bands), archive.tile_size, pretrained)
     except ValueError as error:
         raise InputError(f"--encoder: {error}") from None
     return encoder.to(memory_format=torch.channels_last)

@@ -1,9 +1,9 @@
-"""The ways to split stations and dates that a comparison runs."""
+"""The ways to split stations and dates: who is predicted, and from whom."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_utils.cities import City
-from model_utils.comparison.config import CompareConfig
 from model_utils.errors import InputError
 from model_utils.geography import great_circle_km
 from model_utils.sampling.splits import contiguous_folds, held_out_sites, random_stations, station_table
@@ -94,52 +93,73 @@ def held_out_stations(stations: pd.DataFrame, city: City) -> tuple[list[str], st
     return held, words
 
 
-def make_runs(samples: pd.DataFrame, held_out: list[str], config: CompareConfig) -> list[Run]:
+@dataclass(frozen=True)
+class DesignSettings:
+    """What the designs ask; see `CompareConfig` for the fields."""
+
+    label_counts: tuple[int, ...] = (1, 5, 10, 15, 20)
+    draws: int = 20
+    folds: int = 5
+    temporal_share: float = 0.2
+    buffer_km: float = 2.0
+
+
+def make_runs(
+    samples: pd.DataFrame, held_out: list[str], designs: Sequence[str], settings: DesignSettings
+) -> list[Run]:
     """All runs of the designs asked for.
 
     Args:
         samples: Labelled rows: site_id, site_name, latitude, longitude, local_date, pm25.
         held_out: Site ids of the hold-out's test stations.
-        config: Designs, label counts, draws, folds, shares.
+        designs: Of hold_out, label_efficiency, folds, temporal, leave_one_out.
+        settings: Label counts, draws, folds, shares.
 
     Raises:
         InputError: A design does not fit the number of stations or dates.
     """
-    makers = {
-        "hold_out": _hold_out,
-        "label_efficiency": _label_efficiency,
-        "folds": _folds,
-        "temporal": _temporal,
-        "leave_one_out": _leave_one_out,
+    makers: dict[str, Callable[[], Iterator[Run]]] = {
+        "hold_out": lambda: hold_out(samples, held_out),
+        "label_efficiency": lambda: _label_efficiency(samples, held_out, settings.label_counts, settings.draws),
+        "folds": lambda: folds(samples, settings.folds),
+        "temporal": lambda: _temporal(samples, held_out, settings.temporal_share),
+        "leave_one_out": lambda: _leave_one_out(samples, settings.buffer_km),
     }
-    return [run for design in config.designs for run in makers[design](samples, held_out, config)]
+    return [run for design in designs for run in makers[design]()]
 
 
-def _hold_out(samples: pd.DataFrame, held_out: list[str], config: CompareConfig) -> Iterator[Run]:
+def hold_out(samples: pd.DataFrame, held_out: list[str], stations: int | None = None, draw: int = 0) -> Iterator[Run]:
+    """The held-out stations from the others, or from a random subset of these."""
     training = sorted(set(samples["site_id"]) - set(held_out))
-    yield Run("hold_out", len(training), 0, (_fold(samples, training, held_out),))
+    if stations is not None:
+        training = random_stations(training, stations, draw)
+    yield Run("hold_out", len(training), draw, (_fold(samples, training, held_out),))
 
 
-def _label_efficiency(samples: pd.DataFrame, held_out: list[str], config: CompareConfig) -> Iterator[Run]:
+def folds(samples: pd.DataFrame, count: int, stations: int | None = None, draw: int = 0) -> Iterator[Run]:
+    """Every station from those outside of its contiguous fold, or from a random subset of these."""
+    table = station_table(samples)
+    assigned = contiguous_folds(table, count)
+    names = table["site_id"].to_numpy()
+    training = [sorted(names[assigned != fold]) for fold in range(count)]
+    if stations is not None:
+        training = [random_stations(pool, stations, draw) for pool in training]
+    parts = tuple(_fold(samples, pool, names[assigned == fold]) for fold, pool in enumerate(training))
+    yield Run("folds", min(map(len, training)), draw, parts)
+
+
+def _label_efficiency(samples: pd.DataFrame, held_out: list[str], counts: tuple[int, ...], draws: int) -> Iterator[Run]:
     pool = sorted(set(samples["site_id"]) - set(held_out))
-    for count in sorted({*(count for count in config.label_counts if count < len(pool)), len(pool)}):
-        for draw in range(config.draws if count < len(pool) else 1):
+    for count in sorted({*(count for count in counts if count < len(pool)), len(pool)}):
+        for draw in range(draws if count < len(pool) else 1):
             chosen = random_stations(pool, count, draw)
             yield Run("label_efficiency", count, draw, (_fold(samples, chosen, held_out),))
 
 
-def _folds(samples: pd.DataFrame, held_out: list[str], config: CompareConfig) -> Iterator[Run]:
-    stations = station_table(samples)
-    assigned = contiguous_folds(stations, config.folds)
-    names = stations["site_id"].to_numpy()
-    folds = [_fold(samples, names[assigned != fold], names[assigned == fold]) for fold in range(config.folds)]
-    yield Run("folds", int(min((assigned != fold).sum() for fold in range(config.folds))), 0, tuple(folds))
-
-
-def _temporal(samples: pd.DataFrame, held_out: list[str], config: CompareConfig) -> Iterator[Run]:
+def _temporal(samples: pd.DataFrame, held_out: list[str], share: float) -> Iterator[Run]:
     """Held-out stations on the last dates, from the training stations on the others: new places at new times."""
     dates = np.sort(samples["local_date"].unique())
-    last = dates[-max(1, round(config.temporal_share * len(dates))) :]
+    last = dates[-max(1, round(share * len(dates))) :]
     late = samples["local_date"].isin(last).to_numpy()
     training = sorted(set(samples["site_id"]) - set(held_out))
     whole = _fold(samples, training, held_out)
@@ -149,21 +169,21 @@ def _temporal(samples: pd.DataFrame, held_out: list[str], config: CompareConfig)
     yield Run("temporal", samples.loc[fold.training, "site_id"].nunique(), 0, (fold,))
 
 
-def _leave_one_out(samples: pd.DataFrame, held_out: list[str], config: CompareConfig) -> Iterator[Run]:
+def _leave_one_out(samples: pd.DataFrame, buffer_km: float) -> Iterator[Run]:
     """Each station from those farther away than the buffer."""
     stations = station_table(samples)
     latitude, longitude = stations["latitude"].to_numpy(float), stations["longitude"].to_numpy(float)
     names = stations["site_id"].to_numpy()
-    folds, counts = [], []
+    parts, counts = [], []
     for position, name in enumerate(names):
         distance = great_circle_km(latitude, longitude, latitude[position], longitude[position])
-        far = names[(distance > config.buffer_km) & (names != name)]
+        far = names[(distance > buffer_km) & (names != name)]
         if len(far):  # a station with no other beyond the buffer cannot be predicted
-            folds.append(_fold(samples, far, [name]))
+            parts.append(_fold(samples, far, [name]))
             counts.append(len(far))
-    if not folds:
-        raise InputError(f"--buffer_km: found {config.buffer_km:g}, which no two stations are apart")
-    yield Run("leave_one_out", min(counts), 0, tuple(folds))
+    if not parts:
+        raise InputError(f"--buffer_km: found {buffer_km:g}, which no two stations are apart")
+    yield Run("leave_one_out", min(counts), 0, tuple(parts))
 
 
 def _fold(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.preprocessing import StandardScaler
 
-from model_utils.estimators.estimator import Prediction, Problem
-from model_utils.estimators.forests.joint import compressed, training_rows
-from model_utils.estimators.references.weather_inputs import weather_inputs
+from model_utils.estimators.estimator import Features, FittedEstimator, NothingLearnt, Prediction, without_sd
+from model_utils.estimators.forests.joint import directions, training_rows
+from model_utils.estimators.forests.trees import Trees, checked, trees_of
+from model_utils.estimators.references.weather_inputs import WeatherInputs, weather_inputs
 
 COMPONENTS = 32
 TREES = 100
@@ -26,29 +28,73 @@ class ForestOnFeatures:
     ten times as long.
 
     Attributes:
-        features: Of the problem's rows, n x d.
+        seed: Of components and forest.
     """
 
-    features: NDArray[np.float32]
+    seed: int = 0
 
     @property
     def uses_same_day_readings(self) -> bool:
         """Never."""
         return False
 
-    def predict(self, problem: Problem) -> Prediction:
-        """Predicts every row; NaN without weather."""
-        samples = problem.samples
+    def fit(self, samples: pd.DataFrame, features: Features, training: NDArray[np.bool_]) -> FittedEstimator:
+        """Fits the training rows that have a reading; says nothing without weather."""
+        assert isinstance(features, np.ndarray)
         pm25 = samples["pm25"].to_numpy(np.float64)
-        training = problem.training & np.isfinite(pm25)
+        training = training & np.isfinite(pm25)
         rows = training_rows(samples, training)
         weather = weather_inputs(samples, training)
         if not len(rows) or not weather.names:
-            return Prediction(np.full(len(samples), np.nan))
-        standardised = StandardScaler().fit(self.features[rows]).transform(self.features)
-        image = compressed(standardised, rows, COMPONENTS, problem.seed)
-        inputs = np.hstack([image, weather.values])
+            return NothingLearnt()
+        scaler = StandardScaler().fit(features[rows])
+        image = directions(scaler.transform(features[rows]), COMPONENTS, self.seed)
         forest = RandomForestRegressor(
-            TREES, max_features=1 / 3, min_samples_leaf=LEAST_ROWS_IN_LEAF, random_state=problem.seed, n_jobs=1
+            TREES, max_features=1 / 3, min_samples_leaf=LEAST_ROWS_IN_LEAF, random_state=self.seed, n_jobs=1
         )
-        return Prediction(forest.fit(inputs[rows], pm25[rows]).predict(inputs))
+        inputs = _inputs(features[rows], scaler.mean_, scaler.scale_, image, weather.values(samples.iloc[rows]))
+        return FittedForestOnFeatures(
+            weather, scaler.mean_, scaler.scale_, image, trees_of(forest.fit(inputs, pm25[rows]).estimators_)
+        )
+
+
+@dataclass(frozen=True)
+class FittedForestOnFeatures(FittedEstimator):
+    """A forest on image and weather.
+
+    Attributes:
+        weather: Fills its gaps.
+        mean: Of each feature, d.
+        scale: Of each feature, d.
+        components: Directions of the standardised features, k x d.
+        trees: Of the forest.
+    """
+
+    weather: WeatherInputs
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    components: NDArray[np.floating]
+    trees: Trees
+
+    def __post_init__(self) -> None:
+        width = len(self.mean)
+        if self.scale.shape != (width,) or self.components.ndim != 2 or self.components.shape[1] != width:
+            raise ValueError(f"components: found {self.components.shape} of {width} features")
+        checked(self.trees, len(self.components) + len(self.weather.names))
+
+    def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
+        """The mean of the trees."""
+        assert isinstance(features, np.ndarray)
+        inputs = _inputs(features, self.mean, self.scale, self.components, self.weather.values(samples))
+        return without_sd(self.trees.predict(inputs.astype(np.float32)))
+
+
+def _inputs(
+    features: NDArray[np.float32],
+    mean: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    components: NDArray[np.floating],
+    weather: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    standardised = ((features - mean).astype(np.float32) / scale).astype(np.float32)
+    return np.hstack([standardised @ components.T, weather])

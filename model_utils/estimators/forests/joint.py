@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 
-from model_utils.estimators.estimator import Prediction, Problem
+from model_utils.estimators.estimator import Estimator, Features, FittedEstimator, NothingLearnt, Prediction, without_sd
 from model_utils.estimators.forests.rt_rf import RtRf, fit_forest, fit_rt_rf
-from model_utils.estimators.references.weather_inputs import weather_inputs
-from model_utils.estimators.tuned import TunedHead
+from model_utils.estimators.forests.trees import checked
+from model_utils.estimators.references.weather_inputs import WeatherInputs, weather_inputs
 from model_utils.sampling.splits import validation_groups
 
 FOREST_SHARE = 0.95
@@ -31,41 +31,75 @@ class JointModel:
     the original let it, and would leave the head next to nothing to learn.
 
     Attributes:
-        features: Of the problem's rows, n x d.
         head: Fits the rest.
         fit_weather: (weather, pm25, seed) -> the weather's model; one that was saved may come from here.
+        seed: Of embedding, forest and groups.
     """
 
-    features: NDArray[np.float32]
-    head: TunedHead
+    head: Estimator
     fit_weather: Callable[[NDArray[np.float64], NDArray[np.float64], int], RtRf] = fit_rt_rf
+    seed: int = 0
 
     @property
     def uses_same_day_readings(self) -> bool:
         """Never."""
         return False
 
-    def predict(self, problem: Problem) -> Prediction:
-        """Predicts every row; NaN without weather, and where nothing can be left out: one date of a few stations."""
-        samples, seed = problem.samples, problem.seed
+    def fit(self, samples: pd.DataFrame, features: Features, training: NDArray[np.bool_]) -> FittedEstimator:
+        """Fits forest and head.
+
+        Says nothing without weather, and where nothing can be left out: one date of a few stations.
+        """
+        assert isinstance(features, np.ndarray)
         pm25 = samples["pm25"].to_numpy(np.float64)
-        nothing = Prediction(np.full(len(samples), np.nan))
-        training = problem.training & np.isfinite(pm25)
+        training = training & np.isfinite(pm25)
         rows = training_rows(samples, training)
         weather = weather_inputs(samples, training)
         if not len(rows) or not weather.names:
-            return nothing
-        group = validation_groups(samples.iloc[rows], seed)
+            return NothingLearnt()
+        group = validation_groups(samples.iloc[rows], self.seed)
         if group.max() == 0:
-            return nothing
-        model = self.fit_weather(weather.values[rows], pm25[rows], seed)
-        embedding = model.embedding(weather.values)
+            return NothingLearnt()
+        known = weather.values(samples)
+        model = self.fit_weather(known[rows], pm25[rows], self.seed)
+        embedding = model.embedding(known)
         rest = np.full(len(samples), np.nan)
-        rest[rows] = pm25[rows] - FOREST_SHARE * out_of_fold(embedding[rows], pm25[rows], group, seed)
-        inputs = np.hstack([self.features, compressed(embedding, rows, EMBEDDING_COMPONENTS, seed)])
-        fit = self.head(inputs, rest, samples, training, seed)
-        forest = FOREST_SHARE * model.forest_trees.predict(embedding)
-        return Prediction(forest + fit.predicted, fit.trials, fit.chosen)
+        rest[rows] = pm25[rows] - FOREST_SHARE * out_of_fold(embedding[rows], pm25[rows], group, self.seed)
+        components = directions(embedding[rows], EMBEDDING_COMPONENTS, self.seed)
+        inputs = np.hstack([features, embedding @ components.T])
+        head = self.head.fit(samples.assign(pm25=rest), inputs, training)
+        return FittedJoint(weather, model, components, head, trials=head.trials, chosen=head.chosen)
+
+
+@dataclass(frozen=True)
+class FittedJoint(FittedEstimator):
+    """Forest and head.
+
+    Attributes:
+        weather: Fills its gaps.
+        model: Of the weather.
+        components: Directions of its embedding that the head sees, k x d.
+        head: On [image features, components].
+    """
+
+    weather: WeatherInputs
+    model: RtRf
+    components: NDArray[np.floating]
+    head: FittedEstimator
+
+    def __post_init__(self) -> None:
+        leaves = int(checked(self.model.embedding_trees, len(self.weather.names)).is_leaf.sum())
+        checked(self.model.forest_trees, leaves)
+        if self.components.ndim != 2 or self.components.shape[1] != leaves:
+            raise ValueError(f"components: found {self.components.shape} of {leaves} leaves")
+
+    def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
+        """The sum at every row."""
+        assert isinstance(features, np.ndarray)
+        embedding = self.model.embedding(self.weather.values(samples))
+        inputs = np.hstack([features, embedding @ self.components.T])
+        forest = FOREST_SHARE * self.model.forest_trees.predict(embedding)
+        return without_sd(forest + self.head.predict(samples, inputs).mean)
 
 
 def training_rows(samples: pd.DataFrame, training: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -94,8 +128,7 @@ def out_of_fold(
     return predicted
 
 
-def compressed(columns: NDArray[np.float32], rows: NDArray[np.int64], most: int, seed: int) -> NDArray[np.float32]:
-    """All rows of n x d along the leading singular directions of some of them, n x `most` or fewer."""
-    fewest = min(most, len(rows), columns.shape[1])
-    directions = randomized_svd(columns[rows], fewest, random_state=seed)[2]
-    return np.asarray(columns @ directions.T)
+def directions(columns: NDArray[np.float32], most: int, seed: int) -> NDArray[np.float32]:
+    """The leading singular directions of n x d, `most` or fewer x d."""
+    found = randomized_svd(columns, min(most, *columns.shape), random_state=seed)[2]
+    return np.asarray(found)

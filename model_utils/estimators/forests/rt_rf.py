@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor, RandomTreesEmbedding
 
 from model_utils.estimators.forests.trees import Trees, trees_of
+from model_utils.estimators.saving import Saved
 
 EMBEDDING_TREES = 800
 EMBEDDING_DEPTH = 2
@@ -20,7 +21,7 @@ LEAST_ROWS_IN_LEAF = 3
 
 
 @dataclass(frozen=True)
-class RtRf:
+class RtRf(Saved):
     """Random trees and a random forest on top (Zheng et al. 2021; Jiang et al. 2022).
 
     Attributes:

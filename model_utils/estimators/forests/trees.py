@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model_utils.estimators.saving import Saved
+
 
 @dataclass(frozen=True)
-class Trees:
+class Trees(Saved):
     """Binary trees, their N nodes one tree after the other, every parent before its children.
 
     scikit-learn's compiled trees follow whatever node and feature numbers they hold, so a damaged file makes them read
@@ -73,6 +75,21 @@ def trees_of(estimators: Sequence[Any]) -> Trees:
         threshold=joined("threshold"),
         value=joined("value")[:, 0, 0],
     )
+
+
+def checked(trees: Trees, width: int) -> Trees:
+    """Trees that can be walked safely.
+
+    Raises:
+        ValueError: They are none over `width` features, in the words of `fault`.
+    """
+    for item in fields(Trees):
+        array, dtype = getattr(trees, item.name), np.float64 if item.name in ("threshold", "value") else np.int64
+        if array.dtype != dtype or array.ndim != 1:
+            raise ValueError(f"{item.name}: found {array.ndim}-dimensional {array.dtype}, expected {dtype.__name__}")
+    if found := fault(trees, width):
+        raise ValueError(found)
+    return trees
 
 
 def fault(trees: Trees, width: int) -> str | None:

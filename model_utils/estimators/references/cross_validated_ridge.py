@@ -1,46 +1,89 @@
-"""Ridge regression with its penalty chosen on stations it has not seen: what the linear references share."""
+"""Ridge regression with its penalty chosen on stations it has not seen: band statistics and weather have it."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GroupKFold, PredefinedSplit
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from model_utils.estimators.estimator import Features, FittedEstimator, NothingLearnt, Prediction, without_sd
 
 PENALTIES = tuple(10.0**power for power in range(-1, 6))
 FOLDS = 5
 
 
-def ridge_predictions(
-    train: pd.DataFrame, train_features: NDArray[np.float64], test_features: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Fits PM2.5 on standardised features (Hoerl & Kennard 1970) and predicts.
+@dataclass(frozen=True)
+class CrossValidatedRidge:
+    """PM2.5 on standardised features (Hoerl & Kennard 1970).
 
     Mean and spread of the features are those of the training rows. The penalty of `PENALTIES` with the least mean
     squared error at left-out stations is taken: five groups of whole stations, or with fewer than five
     training stations blocks of their dates.
 
-    Args:
-        train: n rows: `site_id`, `local_date`, `pm25` (ug/m3, NaN = no reading: such rows are left out).
-        train_features: n x d, finite.
-        test_features: m x d, finite.
-
-    Returns:
-        m predictions, ug/m3; NaN where d is 0 or there is nothing to choose the penalty on (fewer than five stations
-        on a single date).
+    On band statistics: all tiles of a date share their haze, so it knows the level of a date from the training
+    stations' tiles if these are of that date: skill in time is to be measured with the predicted dates left out.
     """
-    read = train["pm25"].notna().to_numpy()
-    rows, features = train[read], train_features[read]
-    enough = rows["site_id"].nunique() >= FOLDS or rows["local_date"].nunique() >= 2
-    if not (enough and features.shape[1] and len(test_features)):
-        return np.full(len(test_features), np.nan)
-    ridge = RidgeCV(PENALTIES, scoring="neg_mean_squared_error", cv=left_out(rows))
-    model = make_pipeline(StandardScaler(), ridge).fit(features, rows["pm25"].to_numpy(np.float64))
-    predicted: NDArray[np.float64] = model.predict(test_features)
-    return predicted
+
+    @property
+    def uses_same_day_readings(self) -> bool:
+        """Never."""
+        return False
+
+    def fit(self, samples: pd.DataFrame, features: Features, training: NDArray[np.bool_]) -> FittedEstimator:
+        """Fits the training rows that have a reading.
+
+        Says nothing where there are no features or nothing to choose the penalty on (fewer than five stations on a
+        single date).
+        """
+        assert isinstance(features, np.ndarray)
+        read = training & samples["pm25"].notna().to_numpy()
+        rows = samples[read]
+        enough = rows["site_id"].nunique() >= FOLDS or rows["local_date"].nunique() >= 2
+        if not (enough and features.shape[1]):
+            return NothingLearnt(trials=len(PENALTIES))
+        scaler = StandardScaler().fit(features[read].astype(np.float64))
+        ridge = RidgeCV(PENALTIES, scoring="neg_mean_squared_error", cv=left_out(rows))
+        ridge.fit(scaler.transform(features[read].astype(np.float64)), rows["pm25"].to_numpy(np.float64))
+        return LinearModel(
+            scaler.mean_,
+            scaler.scale_,
+            ridge.coef_,
+            float(ridge.intercept_),
+            trials=len(PENALTIES),
+            chosen={"penalty": float(ridge.alpha_)},
+        )
+
+
+@dataclass(frozen=True)
+class LinearModel(FittedEstimator):
+    """intercept + weights x (features - mean) / scale.
+
+    Attributes:
+        mean: Of each feature, d.
+        scale: Of each feature, d.
+        weights: ug/m3, d.
+        intercept: ug/m3.
+    """
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    intercept: float
+
+    def __post_init__(self) -> None:
+        if not (self.mean.shape == self.scale.shape == self.weights.shape and self.weights.ndim == 1):
+            raise ValueError(f"linear model: found {self.mean.shape}, {self.scale.shape} and {self.weights.shape}")
+
+    def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
+        """The line at every row."""
+        assert isinstance(features, np.ndarray)
+        standardised = (features.astype(np.float64) - self.mean) / self.scale
+        return without_sd(standardised @ self.weights + self.intercept)
 
 
 def left_out(rows: pd.DataFrame) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:

@@ -1,42 +1,93 @@
-"""Same-day fields by name, and what a station's field is when its own reading is left out."""
+"""Same-day fields: what the other stations' readings of a day say about a place."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_utils.estimators.references.kriging import fit_variogram, krige, ordinary_kriging
+from model_utils.errors import InputError
+from model_utils.estimators.estimator import Features, FittedEstimator, Prediction, without_sd
+from model_utils.estimators.references.kriging import Variogram, fit_variogram, krige
 from model_utils.estimators.references.same_day import inverse_distance, same_day_mean
-from model_utils.supervision.config import Field
 
-FIELDS: Mapping[Field, Callable[[pd.DataFrame, pd.DataFrame], NDArray[np.float64]]] = {
+Field = Literal["mean", "inverse_distance", "kriging"]
+
+FIELDS: Mapping[str, Callable[[pd.DataFrame, pd.DataFrame], NDArray[np.float64]]] = {
     "mean": same_day_mean,
     "inverse_distance": inverse_distance,
-    "kriging": ordinary_kriging,
 }
-"""Each takes (train, test) and leaves out the reading of a row's own station."""
+"""Each takes (train, test) and leaves out the reading of a row's own station; kriging needs a variogram besides."""
+
+READING_COLUMNS = ("site_id", "latitude", "longitude", "local_date", "pm25")
 
 
-def leave_own_out(
-    field: Field, samples: pd.DataFrame, training: NDArray[np.bool_], known: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """The same-day field at every row, from the known stations other than the row's own.
+@dataclass(frozen=True)
+class SameDayField:
+    """A field of all readings that may be known of a day.
 
-    A station must not see its own reading: nothing would be left to learn with inverse distance or kriging, and at
-    test stations the field would be another one than in training.
+    A station does not see its own reading: nothing would be left to learn for what is added to the field, and at test
+    stations the field would be another one than in training.
 
-    Args:
-        field: Which field.
-        samples: n rows: site_id, latitude, longitude, local_date, pm25 (read in `known` rows only).
-        training: Rows to learn from; the one variogram of kriging is fitted to all of them.
-        known: Rows whose readings may be used as readings of the day.
-
-    Returns:
-        ug/m3, n; NaN where no other known station reads that day.
+    Attributes:
+        field: Which one; kriging has one variogram, fitted to the training rows.
     """
-    if field == "kriging":
-        return krige(fit_variogram(samples[training]), samples[known], samples)
-    return FIELDS[field](samples[known], samples)
+
+    field: Field
+
+    @property
+    def uses_same_day_readings(self) -> bool:
+        """Always."""
+        return True
+
+    def fit(self, samples: pd.DataFrame, features: Features, training: NDArray[np.bool_]) -> FittedField:
+        """Keeps the known readings, and fits the variogram."""
+        known = samples.loc[samples["pm25"].notna(), list(READING_COLUMNS)].reset_index(drop=True)
+        variogram = fit_variogram(samples[training]) if self.field == "kriging" else None
+        return FittedField(self.field, known, variogram)
+
+
+@dataclass(frozen=True)
+class FittedField(FittedEstimator):
+    """A same-day field.
+
+    Attributes:
+        field: Which one.
+        readings: Known ones: `READING_COLUMNS`.
+        variogram: Of kriging.
+    """
+
+    field: str
+    readings: pd.DataFrame
+    variogram: Variogram | None
+
+    def __post_init__(self) -> None:
+        if self.field not in (*FIELDS, "kriging"):
+            raise ValueError(f"field: found {self.field!r}")
+        if tuple(self.readings.columns) != READING_COLUMNS:
+            raise ValueError(f"readings: found the columns {', '.join(self.readings)}")
+
+    def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
+        """The field at every row, a station's own reading left out; NaN where no other known station reads that day."""
+        if self.field == "kriging":
+            return without_sd(krige(self.variogram, self.readings, samples))
+        return without_sd(FIELDS[self.field](self.readings, samples))
+
+
+LEAST_STATIONS_FOR_ANOMALY = 3
+
+
+def enough_for_anomaly(stations: int) -> None:
+    """Refuses anomalies of too few stations.
+
+    Raises:
+        InputError: There are fewer than three training stations.
+    """
+    if stations < LEAST_STATIONS_FOR_ANOMALY:
+        raise InputError(
+            f"--target anomaly: found {stations} training stations, expected at least {LEAST_STATIONS_FOR_ANOMALY}"
+        )

@@ -2,46 +2,115 @@
 
 Weather is nearly the same at all stations of a date and differs between dates. A forest fitted on other stations of a
 date recognises the date by its weather and returns its level, which looks like skill in time and is none: that
-skill is to be measured with the predicted dates left out of `train`. A ridge of three numbers can do so much less.
+skill is to be measured with the predicted dates left out of training. A ridge of three numbers can do so much less.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
-from model_utils.estimators.references.cross_validated_ridge import ridge_predictions
-from model_utils.estimators.references.weather_inputs import WEATHER_COLUMNS, weather_inputs
+from model_utils.estimators.estimator import Estimator, Features, FittedEstimator, NothingLearnt, Prediction, without_sd
+from model_utils.estimators.forests.trees import Trees, checked, trees_of
+from model_utils.estimators.references.cross_validated_ridge import CrossValidatedRidge
+from model_utils.estimators.references.weather_inputs import WeatherInputs, weather_inputs
 
 TREES = 200
 LEAF_ROWS = 5  # usual for regression (Liaw & Wiener 2002); fixed, so that no reading has a say in it
 
 
-def weather_ridge(train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
-    """Ridge regression on temperature, relative humidity and pressure; NaN where nothing is known of them."""
-    return ridge_predictions(train, *_weather(train, test))
+@dataclass(frozen=True)
+class OnWeather:
+    """An estimator whose features are temperature, relative humidity and pressure; it says nothing without them.
 
-
-def weather_forest(train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
-    """Random forest (Breiman 2001) on temperature, relative humidity and pressure; NaN where nothing is known of them.
-
-    The order of the rows of `train` does not matter.
+    Attributes:
+        estimator: Of n x k features.
     """
-    train_weather, test_weather = _weather(train, test)
-    read = train["pm25"].notna().to_numpy()
-    weather, pm25 = train_weather[read], train["pm25"].to_numpy(np.float64)[read]
-    if not (weather.size and len(test)):
-        return np.full(len(test), np.nan)
-    order = np.lexsort((pm25, *weather.T))  # resampling goes by position
-    forest = RandomForestRegressor(TREES, min_samples_leaf=LEAF_ROWS, random_state=0, n_jobs=1)
-    predicted: NDArray[np.float64] = forest.fit(weather[order], pm25[order]).predict(test_weather)
-    return predicted
+
+    estimator: Estimator
+
+    @property
+    def uses_same_day_readings(self) -> bool:
+        """Never."""
+        return False
+
+    def fit(self, samples: pd.DataFrame, features: Features, training: NDArray[np.bool_]) -> FittedEstimator:
+        """Fits the weather of the training rows."""
+        weather = weather_inputs(samples, training)
+        if not weather.names:
+            return NothingLearnt()
+        fitted = self.estimator.fit(samples, weather.values(samples), training)  # type: ignore[arg-type]
+        return FittedOnWeather(weather, fitted, trials=fitted.trials, chosen=fitted.chosen)
 
 
-def _weather(train: pd.DataFrame, test: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weather inputs of both, gaps filled together: test stations' own weather counts."""
-    columns = ["local_date", *(name for name in WEATHER_COLUMNS if name in train)]
-    values = weather_inputs(pd.concat([train[columns], test[columns]]), np.arange(len(train) + len(test)) < len(train))
-    return values.values[: len(train)], values.values[len(train) :]
+@dataclass(frozen=True)
+class FittedOnWeather(FittedEstimator):
+    """What was fitted to weather.
+
+    Attributes:
+        weather: Fills its gaps.
+        fitted: Predicts from it.
+    """
+
+    weather: WeatherInputs
+    fitted: FittedEstimator
+
+    def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
+        """From the rows' weather."""
+        return self.fitted.predict(samples, self.weather.values(samples))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Random forest (Breiman 2001) on few columns; the order of the rows does not matter."""
+
+    @property
+    def uses_same_day_readings(self) -> bool:
+        """Never."""
+        return False
+
+    def fit(self, samples: pd.DataFrame, features: Features, training: NDArray[np.bool_]) -> FittedEstimator:
+        """Fits the training rows that have a reading."""
+        assert isinstance(features, np.ndarray)
+        read = training & samples["pm25"].notna().to_numpy()
+        x, pm25 = features[read], samples["pm25"].to_numpy(np.float64)[read]
+        if not x.size:
+            return NothingLearnt()
+        order = np.lexsort((pm25, *x.T))  # resampling goes by position
+        forest = RandomForestRegressor(TREES, min_samples_leaf=LEAF_ROWS, random_state=0, n_jobs=1)
+        return FittedForest(trees_of(forest.fit(x[order], pm25[order]).estimators_), x.shape[1])
+
+
+@dataclass(frozen=True)
+class FittedForest(FittedEstimator):
+    """A forest.
+
+    Attributes:
+        trees: Its trees.
+        width: How many columns they look at.
+    """
+
+    trees: Trees
+    width: int
+
+    def __post_init__(self) -> None:
+        checked(self.trees, self.width)
+
+    def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
+        """The mean of the trees."""
+        assert isinstance(features, np.ndarray)
+        return without_sd(self.trees.predict(features.astype(np.float32)))
+
+
+def weather_ridge() -> OnWeather:
+    """Ridge regression on the weather."""
+    return OnWeather(CrossValidatedRidge())
+
+
+def weather_forest() -> OnWeather:
+    """A forest on the weather."""
+    return OnWeather(Forest())

@@ -8,28 +8,49 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from model_utils.estimators.saving import Saved
+
 WEATHER_COLUMNS = ("temperature_c", "relative_humidity_pct", "pressure_hpa")
 
 
 @dataclass(frozen=True)
-class WeatherInputs:
-    """Weather of n rows.
+class WeatherInputs(Saved):
+    """How the gaps of temperature, relative humidity and pressure are filled.
+
+    A missing value is the median of the fitted rows of the same date that have it. Weather is an input, not a label, so
+    rows of test stations count. On a date without any it is the median of the training rows.
 
     Attributes:
-        values: n x k, finite, in the units that the names end with; k is 0 where nothing is known of the weather.
-        names: The k of `WEATHER_COLUMNS` that are known.
+        names: The `WEATHER_COLUMNS` that training rows have after the first step; none where nothing is known of the
+            weather.
+        dates: Of the fitted rows, m.
+        of_date: Their medians, m x k, NaN where a date has none.
+        typical: Medians of the training rows, k.
     """
 
-    values: NDArray[np.float64]
     names: tuple[str, ...]
+    dates: NDArray[np.datetime64]
+    of_date: NDArray[np.float64]
+    typical: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if not set(self.names) <= set(WEATHER_COLUMNS) or self.of_date.shape != (len(self.dates), len(self.names)):
+            raise ValueError(f"weather: found {self.names} of {self.of_date.shape} values")
+
+    def values(self, samples: pd.DataFrame) -> NDArray[np.float64]:
+        """Weather of n rows, n x k, finite, in the units that the names end with."""
+        filled = np.empty((len(samples), len(self.names)))
+        date = pd.Index(self.dates).get_indexer(pd.Index(samples["local_date"]))
+        of_date = np.vstack([self.of_date, np.full((1, len(self.names)), np.nan)])[date]  # -1 is the row of NaN
+        for column, name in enumerate(self.names):
+            own = samples[name].to_numpy(np.float64) if name in samples else np.full(len(samples), np.nan)
+            own = np.where(np.isnan(own), of_date[:, column], own)
+            filled[:, column] = np.where(np.isnan(own), self.typical[column], own)
+        return filled
 
 
 def weather_inputs(samples: pd.DataFrame, training: NDArray[np.bool_]) -> WeatherInputs:
-    """Temperature, relative humidity and pressure, their gaps filled.
-
-    A missing value is the median of the rows of the same date that have it. Weather is an input, not a label, so rows
-    of test stations count. On a date without any it is the median of the training rows. A quantity that no
-    training row has after the first step, or that the rows have no column for, is left out.
+    """Learns how to fill gaps.
 
     Args:
         samples: n rows: `local_date`, and those of `WEATHER_COLUMNS` that there are.
@@ -37,7 +58,9 @@ def weather_inputs(samples: pd.DataFrame, training: NDArray[np.bool_]) -> Weathe
     """
     names = [name for name in WEATHER_COLUMNS if name in samples]
     rows = samples[names].astype(np.float64)
-    rows = rows.fillna(rows.groupby(samples["local_date"].to_numpy()).transform("median"))
-    typical = rows[training].median()
+    of_date = rows.groupby(samples["local_date"].to_numpy()).median()
+    filled = rows.fillna(of_date.reindex(samples["local_date"].to_numpy()).set_axis(rows.index))
+    typical = filled[training].median()
     known = [name for name in names if pd.notna(typical[name])]
-    return WeatherInputs(rows[known].fillna(typical).to_numpy(), tuple(known))
+    dates = of_date.index.to_numpy("datetime64[ns]")
+    return WeatherInputs(tuple(known), dates, of_date[known].to_numpy(), typical[known].to_numpy(np.float64))
