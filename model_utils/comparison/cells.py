@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from model_utils import atomic
 from model_utils.comparison.methods import Ingredients, MethodEntry
-from model_utils.estimators.conformal import station_intervals
-from model_utils.estimators.estimator import Method, Problem, hidden
-from model_utils.estimators.other_dates import predict_other_dates
-from model_utils.evaluation.levels import round_level
+from model_utils.errors import InputError
+from model_utils.estimators.estimator import Method, Silent
+from model_utils.estimators.refitting import predict_fold
 from model_utils.sampling.designs import Run
 
 
@@ -93,34 +91,30 @@ def predict_run(method: Method, cell: Cell, shared: Ingredients) -> tuple[pd.Dat
         `row`, `predicted`, `predicted_level` (several folds), `predicted_other_dates`, `lower` and `upper` (ug/m3, NaN
         where there is none), and notes: `trials` of one fit and the settings `chosen` in the first fold.
     """
-    samples, dates, run = shared.samples, shared.samples["local_date"].to_numpy(), cell.run
+    samples, run, config = shared.samples, cell.run, shared.config
     frames: list[pd.DataFrame] = []
     notes: dict[str, Any] = {}
     for fold in run.folds:
-        problem = hidden(samples, fold.training, fold.known, cell.seed)
-        prediction = method.predict(problem)
-        values = prediction.values
-        notes = notes or {"trials": prediction.trials, "chosen": dict(prediction.chosen)}
-        nothing = np.full(len(samples), np.nan)
-        other_dates, lower, upper = nothing, nothing, nothing
-
-        def refit(rows: NDArray[np.bool_], problem: Problem = problem) -> NDArray[np.float64]:
-            return method.predict(hidden(problem.samples, rows, seed=problem.seed)).values
-
-        if cell.entry.refits_dates_in(run.design):
-            readings = problem.samples["pm25"].to_numpy(np.float64)
-            other_dates = predict_other_dates(refit, problem.samples, fold.training, readings, shared.config.seed)
-        if cell.entry.has_intervals_in(run.design):
-            lower, upper = station_intervals(
-                refit, problem.samples, fold.training, values, shared.config.interval_level, seed=shared.config.seed
+        try:
+            said = predict_fold(
+                method.estimator,
+                samples,
+                method.features,
+                fold,
+                other_dates=cell.entry.refits_dates_in(run.design),
+                interval_level=config.interval_level if cell.entry.has_intervals_in(run.design) else None,
+                seed=config.seed,
             )
+        except InputError:  # too few training rows to keep some apart
+            said = predict_fold(Silent(), samples, None, fold, other_dates=False, interval_level=None)
+        notes = notes or {"trials": said.fitted.trials, "chosen": dict(said.fitted.chosen)}
         columns = {
-            "predicted": values,
-            "predicted_other_dates": other_dates,
-            "lower": lower,
-            "upper": upper,
+            "predicted": said.predicted.mean,
+            "predicted_other_dates": said.other_dates,
+            "lower": said.lower,
+            "upper": said.upper,
         }
         if len(run.folds) > 1:
-            columns["predicted_level"] = round_level(values, fold.training, dates)
+            columns["predicted_level"] = said.level
         frames.append(pd.DataFrame({"row": np.arange(len(samples)), **columns})[fold.test])
     return pd.concat(frames, ignore_index=True), notes

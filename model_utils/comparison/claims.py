@@ -13,7 +13,7 @@ import pandas as pd
 
 from model_utils.comparison.methods import MethodEntry
 from model_utils.comparison.outcomes import Outcome
-from model_utils.estimators.references.methods import FIELD_REFERENCES
+from model_utils.estimators.references.catalogue import FIELD_REFERENCES
 from model_utils.evaluation.paired import Replicates, difference, holm
 
 DIFFERENCE_KEYS = ("spatial_r", "spatial_rmse", "rmse", "rmse_new_dates", "temporal_r")
@@ -24,8 +24,9 @@ def pairs(entries: Sequence[MethodEntry]) -> list[tuple[str, str]]:
 
     What is learnt against the frozen random encoder; spatiotemporal against regular pairs; the combined contrastive
     starts against training on labels alone, ImageNet, band statistics under the same head, and coordinates; field plus
-    image against the field alone; joint models against weather alone and images alone; and what a contrastive start
-    adds to field and joint model above a random one.
+    image against the field alone; place and day against the Gaussian process on coordinates, kriging, the random
+    encoder's, and spatiotemporal against regular pairs; joint models against weather alone and images alone; and what a
+    contrastive start adds to field and joint model above a random one.
 
     Args:
         entries: All methods.
@@ -48,6 +49,9 @@ def pairs(entries: Sequence[MethodEntry]) -> list[tuple[str, str]]:
         if entry.family == "field":
             alone = next(alone for field, alone in FIELD_REFERENCES.items() if name.endswith(f"+{field}"))
             asked += [(name, alone), (name, random)]
+        if entry.family == "place":
+            asked += [(name, "gaussian_process"), (name, "ordinary_kriging"), (name, random)]
+            asked.append((name, name.replace("_spatiotemporal", "_regular")))
         if entry.family == "joint":
             asked += [(name, "weather_forest"), (name, combined[entry.start]), (name, random)]
     return [(name, other) for name, other in dict.fromkeys(asked) if name != other and other in names]

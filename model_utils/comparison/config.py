@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
+from model_utils.estimators.choices import Field
 from model_utils.project import SHIPPED_ROOT
-from model_utils.supervision.config import Field
 
 Design = Literal["hold_out", "label_efficiency", "folds", "temporal", "leave_one_out"]
 ComparedStart = Literal[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,27 +15,30 @@ from numpy.typing import NDArray
 from model_utils.archive.reader import TileArchive
 from model_utils.comparison.config import CompareConfig
 from model_utils.comparison.weather_model import KeptWeatherModel
-from model_utils.estimators.anomaly import FrozenEncoder
-from model_utils.estimators.estimator import Method
+from model_utils.estimators.added_to_field import AddedToField
+from model_utils.estimators.choices import DaySource, Field, PlaceSource
+from model_utils.estimators.estimator import Estimator, Method
+from model_utils.estimators.finetuned import FineTuned, FineTuneSettings
 from model_utils.estimators.forests.cnn_rf import ForestOnFeatures
 from model_utils.estimators.forests.joint import JointModel
 from model_utils.estimators.forests.rt_rf import fit_rt_rf
 from model_utils.estimators.head import HeadSettings
-from model_utils.estimators.network import NetworkHead
-from model_utils.estimators.references.catalogue import REFERENCES
+from model_utils.estimators.network import TunedHead
+from model_utils.estimators.place_and_day.ground import Ground, describe_ground
+from model_utils.estimators.place_and_day.place_and_day import PlaceAndDay
+from model_utils.estimators.references.catalogue import ON_BAND_STATISTICS, REFERENCES
 from model_utils.estimators.references.ceilings import ceilings
-from model_utils.estimators.references.methods import reference_method
 from model_utils.estimators.ridge import RidgeHead
-from model_utils.estimators.trained_encoder import TrainedEncoder
-from model_utils.estimators.tuned import TunedHead
 from model_utils.evaluation.words import FAMILIES
-from model_utils.features.band_statistics import band_feature_names
-from model_utils.supervision.config import Field, SuperviseConfig
+from model_utils.features.starts import EncoderSource, Start
 
 NAMES = {"randomly_initialized": "random_frozen", "transfer_learning": "imagenet"}
 """What a frozen start is called in the tables, where not by its own name."""
 
 SLOW_DESIGNS = ("hold_out", "folds", "temporal")
+
+_grounds: dict[tuple[Path, float | None], Ground] = {}
+"""Those that this process has described already."""
 
 
 @dataclass(frozen=True)
@@ -43,28 +47,48 @@ class Ingredients:
 
     Attributes:
         config: The comparison's.
-        labelled: Clear tiles with a reading.
-        samples: Their n rows, with `band_*` columns.
-        embeddings: (start, seed) -> NPY file of the start's features, n x d; a start that is not here is skipped.
+        clear: Tiles that show the ground, with a reading or without.
+        labelled: Those with a reading.
+        bands: Their band statistics, n x d.
+        embeddings: (start, seed) -> NPY file of the start's features of the clear tiles; a start that is not here is
+            skipped.
+        ring_km: Within which a place's neighbours are; None where the archive has no grid.
         sha256: Hash of the code, the libraries' versions, the archive and the rows.
         weather_model: The hold-out's; None where the archive has no weather.
     """
 
     config: CompareConfig
+    clear: TileArchive
     labelled: TileArchive
-    samples: pd.DataFrame
+    bands: NDArray[np.float32]
     embeddings: Mapping[tuple[str, int], Path]
+    ring_km: float | None
     sha256: str
     weather_model: KeptWeatherModel | None
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """The labelled rows."""
+        return self.labelled.samples
 
     def embedding(self, start: str, seed: int) -> Path:
         """A start's file; starts without a seed of their own have that of `config.seed`."""
         return self.embeddings.get((start, seed), self.embeddings[start, self.config.seed])
 
     def features(self, start: str, seed: int) -> NDArray[np.float32]:
-        """A start's features, memory-mapped."""
+        """A start's features of the labelled rows."""
         mapped: NDArray[np.float32] = np.load(self.embedding(start, seed), mmap_mode="r")
-        return mapped
+        return mapped[np.isin(self.clear.rows, self.labelled.rows)]
+
+    def ground(self, start: str, seed: int, ring_km: float | None = None) -> Ground:
+        """What a start's features say of all clear tiles, without any label."""
+        key = self.embedding(start, seed), ring_km
+        if key not in _grounds:
+            _grounds[key] = describe_ground(self.clear.samples, np.load(key[0]), ring_km=ring_km)
+        return _grounds[key]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
 @dataclass(frozen=True)
@@ -73,7 +97,7 @@ class MethodEntry:
 
     Attributes:
         name: In every table.
-        family: reference, start, field (plus image), joint (with weather) or ceiling.
+        family: reference, start, field (plus image), place (and day), joint (with weather) or ceiling.
         build: Makes the method for a seed.
         uses_same_day_readings: Whether it reads training stations on the day it predicts.
         uses_images: Whether it sees images.
@@ -112,94 +136,113 @@ class MethodEntry:
         return design == "hold_out" and self.cost != "trained"
 
 
-def method_entries(config: CompareConfig, samples: pd.DataFrame) -> list[MethodEntry]:
-    """All methods, in the order of the tables."""
+def method_entries(config: CompareConfig, samples: pd.DataFrame, ring_km: float | None = None) -> list[MethodEntry]:
+    """All methods, in the order of the tables.
+
+    Args:
+        config: Which.
+        samples: The labelled rows: which hidden truths they carry.
+        ring_km: As in `Ingredients`.
+    """
     seeded_head = config.head == "network"
     entries = [
         MethodEntry(
-            reference.name,
+            name,
             family,
-            _fixed(reference_method(reference)),
-            uses_same_day_readings=reference.uses_same_day_readings,
-            uses_images=reference.name.startswith("band_"),
-            uses_weather=reference.name.startswith("weather_"),
+            _reference(estimator),
+            uses_same_day_readings=estimator.uses_same_day_readings,
+            uses_images=name == ON_BAND_STATISTICS,
+            uses_weather=name.startswith("weather_"),
         )
         for family, references in (("reference", REFERENCES), ("ceiling", ceilings(samples)))
-        for reference in references
+        for name, estimator in references.items()
     ]
     entries.append(MethodEntry("band_statistics", "start", _band_statistics, uses_images=True, seeded=seeded_head))
     if config.trained:
         entries.append(MethodEntry("random_trained", "start", _trained, uses_images=True, cost="trained"))
     for start in config.starts:
         name, seeded = NAMES.get(start, start), seeded_head or start == "randomly_initialized"
-        entries.append(
-            MethodEntry(name, "start", _frozen(start), uses_images=True, start=start, seeded=seeded),
-        )
+        entry = partial(MethodEntry, uses_images=True, start=start)
+        reading_entry = partial(entry, uses_same_day_readings=True)
+        place = f"place_and_day_{name}"
+        entries.append(entry(name, "start", _frozen(start), seeded=seeded))
+        entries.append(reading_entry(place, "place", _place_and_day(start)))
         if start not in config.resolved_combined_starts:
             continue
+        entries.append(reading_entry(f"{place}_images", "place", _place_and_day(start, "images")))
+        if ring_km is not None:
+            entries.append(reading_entry(f"{place}_ring", "place", _place_and_day(start, ring_km=ring_km)))
+        without = _place_and_day(start, "both", "images")
+        entries.append(entry(f"{place}_without_readings", "place", without, uses_weather=True))
+        entries += [reading_entry(f"{name}+{field}", "field", _frozen(start, field)) for field in config.fields]
         entries += [
-            MethodEntry(
-                f"{name}+{field}",
-                "field",
-                _frozen(start, field),
-                uses_same_day_readings=True,
-                uses_images=True,
-                start=start,
-            )
-            for field in config.fields
-        ]
-        entries += [
-            MethodEntry(f"{kind}_{name}", "joint", build, uses_images=True, uses_weather=True, start=start, cost="slow")
+            entry(f"{kind}_{name}", "joint", build, uses_weather=True, cost="slow")
             for kind, build in (("joint", _joint(start)), ("cnn_rf", _cnn_rf(start)))
         ]
     order = list(FAMILIES)
     return sorted(entries, key=lambda entry: order.index(entry.family))
 
 
-def _head(config: CompareConfig) -> TunedHead:
+Build = Callable[[Ingredients, int], Method]
+
+
+def head_estimator(config: CompareConfig, seed: int) -> Estimator:
+    """The head that every start gets."""
     if config.head == "ridge":
-        return RidgeHead(config.spatial_weight)
-    settings = HeadSettings(epochs=config.epochs, patience=config.patience, spatial_weight=config.spatial_weight)
-    return NetworkHead(settings, learning_rates=config.learning_rates)
+        return RidgeHead(config.spatial_weight, seed)
+    settings = HeadSettings(
+        epochs=config.epochs, patience=config.patience, spatial_weight=config.spatial_weight, seed=seed
+    )
+    return TunedHead(settings, learning_rates=config.learning_rates)
 
 
-def _fixed(method: Method) -> Callable[[Ingredients, int], Method]:
-    return lambda shared, seed: method
+def _reference(estimator: Estimator) -> Build:
+    return lambda shared, seed: Method(estimator, shared.bands)
 
 
-def _frozen(start: str, field: Field | None = None) -> Callable[[Ingredients, int], Method]:
+def _frozen(start: str, field: Field | None = None) -> Build:
     def build(shared: Ingredients, seed: int) -> Method:
-        target = "absolute" if field is None else "anomaly"
-        return FrozenEncoder(shared.features(start, seed), _head(shared.config), target, field or "mean")
+        head = head_estimator(shared.config, seed)
+        return Method(head if field is None else AddedToField(head, field), shared.features(start, seed))
+
+    return build
+
+
+def _place_and_day(
+    start: str, place: PlaceSource = "both", day: DaySource = "both", ring_km: float | None = None
+) -> Build:
+    def build(shared: Ingredients, seed: int) -> Method:
+        estimator = PlaceAndDay(ground=shared.ground(start, seed, ring_km), place=place, day=day, seed=seed)
+        return Method(estimator, shared.features(start, seed))
 
     return build
 
 
 def _band_statistics(shared: Ingredients, seed: int) -> Method:
-    columns = band_feature_names(shared.labelled.metadata.bands)
-    return FrozenEncoder(shared.samples[columns].to_numpy(np.float32), _head(shared.config))
+    return Method(head_estimator(shared.config, seed), shared.bands)
 
 
-def _joint(start: str) -> Callable[[Ingredients, int], Method]:
-    return lambda shared, seed: JointModel(
-        shared.features(start, seed), _head(shared.config), shared.weather_model or fit_rt_rf
+def _joint(start: str) -> Build:
+    return lambda shared, seed: Method(
+        JointModel(head_estimator(shared.config, seed), shared.weather_model or fit_rt_rf, seed),
+        shared.features(start, seed),
     )
 
 
-def _cnn_rf(start: str) -> Callable[[Ingredients, int], Method]:
-    return lambda shared, seed: ForestOnFeatures(shared.features(start, seed))
+def _cnn_rf(start: str) -> Build:
+    return lambda shared, seed: Method(ForestOnFeatures(seed), shared.features(start, seed))
 
 
 def _trained(shared: Ingredients, seed: int) -> Method:
-    return TrainedEncoder(
-        shared.labelled, supervise_config(shared.config, "randomly_initialized", seed), shared.config.learning_rates
+    config = shared.config
+    settings = FineTuneSettings(
+        epochs=config.epochs, patience=config.patience, seed=seed, accelerator=config.accelerator
     )
+    source = encoder_source(config, "randomly_initialized", seed)
+    return Method(FineTuned(source, settings, config.learning_rates), shared.labelled)
 
 
-def supervise_config(config: CompareConfig, start: str, seed: int) -> SuperviseConfig:
-    """The settings of one start, as `pm25 supervise` has them."""
-    shared = {item.name for item in fields(SuperviseConfig)} & {item.name for item in fields(CompareConfig)}
-    elsewhere = {"seed", "folds", "imagenet_weights", "spatial_weight"}
-    values = {name: getattr(config, name) for name in shared - elsewhere}
+def encoder_source(config: CompareConfig, start: Start, seed: int) -> EncoderSource:
+    """Where the encoder of a start comes from."""
     imagenet = config.imagenet_weights if start == "transfer_learning" else None
-    return SuperviseConfig(start=start, seed=seed, imagenet_weights=imagenet, **values)  # type: ignore[arg-type]
+    return EncoderSource(config.city, start, config.encoder, config.root, None, imagenet, seed)

@@ -76,7 +76,9 @@ def _begin(folder: Path, shared: Ingredients, runs: dict[str, Run]) -> None:
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    entries: dict[str, MethodEntry] = {entry.name: entry for entry in method_entries(shared.config, shared.samples)}
+    entries: dict[str, MethodEntry] = {
+        entry.name: entry for entry in method_entries(shared.config, shared.samples, shared.ring_km)
+    }
     _state.update(folder=folder, shared=shared, runs=runs, entries=entries)
 
 

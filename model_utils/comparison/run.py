@@ -29,10 +29,11 @@ from model_utils.comparison.weather_model import KeptWeatherModel, keep_weather_
 from model_utils.configuration import library_versions
 from model_utils.estimators.references.weather_inputs import weather_inputs
 from model_utils.evaluation.split_half import split_half
-from model_utils.features.band_statistics import with_band_statistics
-from model_utils.features.labelled import clear_labelled
+from model_utils.features.band_statistics import band_statistics_features
+from model_utils.features.labelled import clear_archive, with_reading
+from model_utils.geography import ring_radius
 from model_utils.project import archive_folder, results_folder
-from model_utils.sampling.designs import held_out_stations, make_runs
+from model_utils.sampling.designs import DesignSettings, held_out_stations, make_runs
 from model_utils.sampling.splits import station_table
 
 ROOMS = ("estimators", "evaluation", "features", "sampling")
@@ -48,10 +49,12 @@ def compare(config: CompareConfig) -> None:
     began = time.perf_counter()
     city = load_city(config.city, config.root)
     archive = open_archive(archive_folder(config.root, config.city))
-    labelled = clear_labelled(archive, config.max_cloud_fraction)
+    clear = clear_archive(archive, config.max_cloud_fraction)
+    labelled = with_reading(clear)
     stations = station_table(labelled.samples)
     held_out, where = held_out_stations(stations, city)
-    runs = make_runs(labelled.samples, held_out, config)
+    settings = DesignSettings(config.label_counts, config.draws, config.folds, config.temporal_share, config.buffer_km)
+    runs = make_runs(labelled.samples, held_out, config.designs, settings)
     print(
         f"{len(labelled)} clear tiles with a reading at {len(stations)} stations, {len(held_out)} of them held out "
         f"({where})",
@@ -59,13 +62,13 @@ def compare(config: CompareConfig) -> None:
     )
 
     training = ~labelled.samples["site_id"].isin(held_out).to_numpy()
-    starts = embed_starts(config, labelled, labelled.subset(training))
+    starts = embed_starts(config, clear, labelled.subset(training))
     joined = "hold_out" in config.designs and config.resolved_combined_starts
     weather_model = keep_weather_model(config, labelled, training) if joined else None
-    shared = _ingredients(config, labelled, starts, weather_model)
+    shared = _ingredients(config, clear, labelled, starts, weather_model)
     embedded = time.perf_counter()
 
-    entries = method_entries(config, shared.samples)
+    entries = method_entries(config, shared.samples, shared.ring_km)
     skipped = {entry.name: reason for entry in entries if (reason := _why_skipped(entry, shared.samples, starts))}
     cells = [
         Cell(run, entry, seed)
@@ -99,18 +102,24 @@ def compare(config: CompareConfig) -> None:
 
 
 def _ingredients(
-    config: CompareConfig, labelled: TileArchive, starts: EmbeddedStarts, weather_model: KeptWeatherModel | None
+    config: CompareConfig,
+    clear: TileArchive,
+    labelled: TileArchive,
+    starts: EmbeddedStarts,
+    weather_model: KeptWeatherModel | None,
 ) -> Ingredients:
-    digest = hashlib.sha256(labelled.metadata.content_sha256.encode() + labelled.rows.tobytes())
+    digest = hashlib.sha256(labelled.metadata.content_sha256.encode() + clear.rows.tobytes() + labelled.rows.tobytes())
     digest.update(json.dumps(library_versions(), sort_keys=True).encode())
     for room in ROOMS:  # another version of a method computes its cells anew
         for path in sorted((Path(model_utils.__file__).parent / room).glob("**/*.py")):
             digest.update(path.read_bytes())
     return Ingredients(
         config,
+        clear,
         labelled,
-        with_band_statistics(labelled),
+        band_statistics_features(labelled),
         starts.embeddings,
+        ring_radius(clear.samples),
         digest.hexdigest(),
         weather_model,
     )
@@ -140,7 +149,11 @@ def _heading(
 def _why_skipped(entry: MethodEntry, samples: pd.DataFrame, starts: EmbeddedStarts) -> str | None:
     if entry.start in starts.skipped:
         return starts.skipped[entry.start]
-    if entry.uses_weather and not weather_inputs(samples, np.ones(len(samples), dtype=bool)).names:
+    if (
+        entry.family != "place"
+        and entry.uses_weather
+        and not weather_inputs(samples, np.ones(len(samples), dtype=bool)).names
+    ):
         return "the archive holds no temperature, humidity or pressure"
     return None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from contrastive_models.weights import read_encoder
 from model_utils.archive.reader import TileArchive
 from model_utils.comparison.config import CompareConfig, ComparedStart
-from model_utils.comparison.methods import supervise_config
+from model_utils.comparison.methods import encoder_source
 from model_utils.configuration import from_preset
 from model_utils.errors import InputError
 from model_utils.features.embeddings import embeddings_file
@@ -37,14 +37,14 @@ class EmbeddedStarts:
     notes: list[str]
 
 
-def embed_starts(config: CompareConfig, labelled: TileArchive, training: TileArchive) -> EmbeddedStarts:
+def embed_starts(config: CompareConfig, clear: TileArchive, training: TileArchive) -> EmbeddedStarts:
     """Trains missing weights, and computes the features of every start.
 
     Random encoders are drawn once a seed; weights and ImageNet are what they are.
 
     Args:
         config: Which starts.
-        labelled: Tiles to embed.
+        clear: Tiles to embed.
         training: Tiles of stations that are not held out.
     """
     found = EmbeddedStarts({}, {}, {}, [])
@@ -53,16 +53,14 @@ def embed_starts(config: CompareConfig, labelled: TileArchive, training: TileArc
         for seed in seeds:
             try:
                 _pretrained(config, start)
-                encoder = starting_encoder(supervise_config(config, start, seed), training)
+                encoder = starting_encoder(encoder_source(config, start, seed), training)
             except InputError as error:
                 found.skipped[start] = str(error)
                 print(f"skipped: {start}: {error}", flush=True)
                 break
-            found.embeddings[start, seed] = embeddings_file(labelled, encoder, config.accelerator)
+            found.embeddings[start, seed] = embeddings_file(clear, encoder, config.accelerator)
             found.seen_sites[start] = encoder.seen_sites
-    found.notes.extend(
-        _training_notes(config, labelled, [start for start in config.starts if start in found.seen_sites])
-    )
+    found.notes.extend(_training_notes(config, clear, [start for start in config.starts if start in found.seen_sites]))
     return found
 
 

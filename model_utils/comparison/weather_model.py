@@ -57,7 +57,7 @@ def keep_weather_model(
     if not known.names:
         return None
     rows = training_rows(samples, training)
-    weather, pm25 = known.values[rows], samples["pm25"].to_numpy(np.float64)[rows]
+    weather, pm25 = known.values(samples)[rows], samples["pm25"].to_numpy(np.float64)[rows]
     digest = hashlib.sha256(labelled.rows[rows].tobytes() + weather.tobytes() + pm25.tobytes())
     metadata = RtRfMetadata(
         city=config.city,

@@ -8,8 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from model_utils.estimators.choices import Field
 from model_utils.estimators.estimator import Estimator, Features, FittedEstimator, NothingLearnt, Prediction, without_sd
-from model_utils.estimators.references.fields import LEAST_STATIONS_FOR_ANOMALY, Field, FittedField, SameDayField
+from model_utils.estimators.references.fields import FittedField, SameDayField
+
+LEAST_STATIONS = 3
+"""Fewest training stations that an anomaly means something of."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class AddedToField:
 
     def fit(self, samples: pd.DataFrame, features: Features, training: NDArray[np.bool_]) -> FittedEstimator:
         """Fits field and anomaly; says nothing with too few stations for an anomaly."""
-        if samples.loc[training, "site_id"].nunique() < LEAST_STATIONS_FOR_ANOMALY:
+        if samples.loc[training, "site_id"].nunique() < LEAST_STATIONS:
             return NothingLearnt()
         field = SameDayField(self.field).fit(samples, None, training)
         # a field may say nothing at a station that is alone: such a row can neither be learnt from nor predicted

@@ -77,6 +77,19 @@ class Estimator(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Method:
+    """An estimator and what it sees of some rows.
+
+    Attributes:
+        estimator: Fits.
+        features: Of the rows.
+    """
+
+    estimator: Estimator
+    features: Features
+
+
 def hidden(samples: pd.DataFrame, training: NDArray[np.bool_], known: NDArray[np.bool_] | None = None) -> pd.DataFrame:
     """Rows without the readings that no estimator may know: what it is not given it cannot leak.
 
@@ -96,6 +109,20 @@ class NothingLearnt(FittedEstimator):
     def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
         """NaN for every row."""
         return without_sd(np.full(len(samples), np.nan))
+
+
+@dataclass(frozen=True)
+class Silent:
+    """Learns nothing and says nothing."""
+
+    @property
+    def uses_same_day_readings(self) -> bool:
+        """Never."""
+        return False
+
+    def fit(self, samples: pd.DataFrame, features: Features, training: NDArray[np.bool_]) -> FittedEstimator:
+        """Looks at nothing."""
+        return NothingLearnt()
 
 
 @dataclass(frozen=True)

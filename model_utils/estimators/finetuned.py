@@ -24,7 +24,8 @@ from contrastive_models.views import ViewSettings, random_views
 from model_utils.archive.reader import TileArchive
 from model_utils.estimators.estimator import Features, FittedEstimator, Prediction
 from model_utils.estimators.head import FittedHead, RegressionHead, fitted_head
-from model_utils.features.starting_encoder import EncoderSource, StartingEncoder, starting_encoder
+from model_utils.features.starting_encoder import StartingEncoder, starting_encoder
+from model_utils.features.starts import EncoderSource
 from model_utils.hardware import resolve_precision
 from model_utils.quiet import quiet_lightning
 from model_utils.sampling.batches import PairBatchSampler

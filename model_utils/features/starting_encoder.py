@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -16,32 +16,10 @@ from model_utils.archive.format import ArchiveMetadata
 from model_utils.archive.reader import TileArchive
 from model_utils.errors import InputError
 from model_utils.features.convert_weights import named_training
+from model_utils.features.starts import EncoderSource, Start
 from model_utils.pretraining.data import band_statistics
 from model_utils.project import weights_path
 from model_utils.quiet import quiet_hub
-
-Start = Literal[
-    "SimCLR_regular",
-    "SimCLR_spatiotemporal",
-    "SimSiam_regular",
-    "SimSiam_spatiotemporal",
-    "randomly_initialized",
-    "transfer_learning",
-    "weights_2022",
-]
-
-
-@dataclass(frozen=True)
-class EncoderSource:
-    """Where an encoder comes from; see `SuperviseConfig` for the fields."""
-
-    city: str
-    start: Start
-    encoder: str
-    root: Path
-    weights: Path | None = None
-    imagenet_weights: Path | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True)

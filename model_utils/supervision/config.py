@@ -7,20 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
+from model_utils.estimators.choices import DaySource, Field, PlaceSource
+from model_utils.features.starts import EncoderSource, Start
 from model_utils.project import SHIPPED_ROOT
-
-Start = Literal[
-    "SimCLR_regular",
-    "SimCLR_spatiotemporal",
-    "SimSiam_regular",
-    "SimSiam_spatiotemporal",
-    "randomly_initialized",
-    "transfer_learning",
-    "weights_2022",
-]
-
-Field = Literal["mean", "inverse_distance", "kriging"]
-"""Same-day fields that an anomaly is one from."""
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
@@ -37,6 +26,14 @@ class SuperviseConfig:
         imagenet_weights: A local file for transfer_learning in place of timm's download.
         preset: paper (Jiang et al. 2022), demo (minutes on 2 cores) or smoke (seconds, no science).
         encoder: Any timm model name; with --weights and no --start what the file says.
+        estimator: place_and_day (ln PM2.5 = place + day, on embeddings averaged over a place's dates) or paper (the
+            512-512-1 head on single tiles, Jiang et al. 2022). The table has the other one as a second row.
+        place: With place_and_day: what tells places apart, coordinates, images or both.
+        day: With place_and_day: what tells days, the other stations' readings of the day, images (and weather), or
+            both, weighted by how sure each is.
+        components: With place_and_day: principal components of the places' mean embeddings.
+        ring_km: With place_and_day: average a place's embeddings with those of all places within this distance; needs
+            a grid of tiles. By default the place alone.
         finetune: Train the encoder too; by default it is frozen, as in the paper.
         target: absolute (the reading) or anomaly (the reading minus a same-day field of the other training stations).
         field: With --target anomaly: the same-day mean, inverse distance, or ordinary kriging (kriging).
@@ -69,6 +66,11 @@ class SuperviseConfig:
     imagenet_weights: Path | None = None
     preset: Literal["paper", "demo", "smoke"] = "paper"
     encoder: str = "resnet50"
+    estimator: Literal["place_and_day", "paper"] = "place_and_day"
+    place: PlaceSource = "both"
+    day: DaySource = "both"
+    components: int = 16
+    ring_km: float | None = None
     finetune: bool = False
     target: Literal["absolute", "anomaly"] = "absolute"
     field: Field = "mean"
@@ -99,7 +101,7 @@ class SuperviseConfig:
     }
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "patience", "bootstrap_draws"):
+        for name in ("epochs", "batch_size", "patience", "bootstrap_draws", "components"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name}: found {getattr(self, name)}, expected at least 1")
         for name in ("learning_rate", "encoder_learning_rate"):
@@ -115,6 +117,12 @@ class SuperviseConfig:
             raise ValueError(f"--start: is missing, expected --weights or one of {', '.join(get_args(Start))}")
         if self.weight_decay < 0:
             raise ValueError(f"--weight_decay: found {self.weight_decay}, expected 0 or more")
+        if self.ring_km is not None and not self.ring_km > 0:
+            raise ValueError(f"--ring_km: found {self.ring_km}, expected a positive number")
+        if self.estimator == "place_and_day":
+            for name, default in (("finetune", False), ("target", "absolute"), ("spatial_weight", 0.0)):
+                if getattr(self, name) != default:
+                    raise ValueError(f"--{name}: found with --estimator place_and_day, expected --estimator paper")
         if self.field != "mean" and self.target != "anomaly":
             raise ValueError(f"--field: found {self.field} with --target {self.target}, expected --target anomaly")
         if not 0 <= self.spatial_weight < float("inf"):
@@ -131,10 +139,25 @@ class SuperviseConfig:
             raise ValueError(f"--imagenet_weights: found with --start {self.start}, expected transfer_learning")
 
     @property
+    def source(self) -> EncoderSource:
+        """Where the encoder comes from."""
+        if self.start is None:
+            raise ValueError("start: is missing, expected that of the weights")
+        return EncoderSource(
+            self.city, self.start, self.encoder, self.root, self.weights, self.imagenet_weights, self.seed
+        )
+
+    @property
     def experiment(self) -> str:
         """Name of the results folder: start, encoder, and the settings that a sweep varies."""
         file = self.weights.stem if self.weights is not None and self.start == "weights_2022" else self.encoder
-        parts = [f"supervised_{self.start}_{file}"]
+        kind = "supervised" if self.estimator == "paper" else "place_and_day"
+        parts = [f"{kind}_{self.start}_{file}"]
+        if self.estimator == "place_and_day":
+            parts += [f"place_{self.place}"] if self.place != "both" else []
+            parts += [f"day_{self.day}"] if self.day != "both" else []
+            parts += [f"components{self.components}"] if self.components != 16 else []
+            parts += [f"ring{self.ring_km:g}km"] if self.ring_km is not None else []
         parts += ["finetuned"] if self.finetune else []
         parts += ["anomaly"] if self.target == "anomaly" else []
         parts += [self.field] if self.field != "mean" else []

@@ -10,6 +10,9 @@ from typing import Any
 import pandas as pd
 
 from model_utils import atomic
+from model_utils.estimators.added_to_field import FittedSum
+from model_utils.estimators.estimator import FittedEstimator
+from model_utils.estimators.finetuned import FittedFineTuned
 from model_utils.estimators.head import FittedHead
 from model_utils.evaluation.coverage import coverage_table
 from model_utils.evaluation.table import statistics_table
@@ -30,23 +33,32 @@ def write_predictions(path: Path, predictions: pd.DataFrame) -> None:
 
 
 def write_statistics(folder: Path, name: str, statistics: Mapping[str, Any]) -> None:
-    """Writes `statistics.json`, and `statistics.csv` with one row for the method and one a reference."""
+    """Writes `statistics.json`, and `statistics.csv` with a row for each estimator and reference."""
     atomic.write_text(folder / "statistics.json", json.dumps(statistics, indent=2) + "\n")
-    table = statistics_table({name: statistics, **statistics["references"]})
+    table = statistics_table({name: statistics, **statistics["other_estimators"], **statistics["references"]})
     with atomic.replacing(folder / "statistics.csv") as temporary:
         table.to_csv(temporary)
 
 
+def learning_curve(fitted: FittedEstimator) -> FittedHead | None:
+    """The head that was trained in epochs, if any was."""
+    if isinstance(fitted, FittedSum):
+        return learning_curve(fitted.anomaly)
+    if isinstance(fitted, FittedFineTuned):
+        return fitted.head
+    return fitted if isinstance(fitted, FittedHead) else None
+
+
 def write_figures(
-    folder: Path, predictions: pd.DataFrame, statistics: Mapping[str, Any], fitted: FittedHead, simulated: str
+    folder: Path, predictions: pd.DataFrame, statistics: Mapping[str, Any], curve: FittedHead | None, simulated: str
 ) -> list[Path]:
-    """Draws the figures of an experiment; that of the intervals only where there are some.
+    """Draws the figures of an experiment: intervals only where there are some, a learning curve where there is one.
 
     Args:
         folder: Where PNG and PDF go.
         predictions: All rows; the figures show the test rows, the map marks the training stations.
         statistics: Of the test rows.
-        fitted: The head whose learning curve is shown (of the first round).
+        curve: The head whose learning curve is shown (of the first fold).
         simulated: Which part of the data is simulated, as `archive.json` says it; every figure then says so.
 
     Returns:
@@ -54,13 +66,14 @@ def write_figures(
     """
     test = predictions[predictions["split"] == "test"]
     figures = {
-        "learning_curve": draw_learning_curve(fitted.history, fitted.best_epoch, simulated),
         "predicted_observed": draw_predicted_observed(test, statistics, simulated),
         "station_means": draw_station_means(test, statistics, simulated),
         "station_anomalies": draw_station_anomalies(test, statistics, simulated),
         "station_map": draw_station_map(test, predictions[predictions["split"] != "test"], simulated),
         "time_series": draw_time_series(test, simulated),
     }
+    if curve is not None:
+        figures["learning_curve"] = draw_learning_curve(curve.history, curve.best_epoch, simulated)
     if statistics["coverage"] is not None:
         tables = {statistics["experiment"]: coverage_table(test)}
         figures["coverage"] = draw_coverage(tables, statistics["interval_level"], simulated)

@@ -1,41 +1,86 @@
-"""What `statistics.json` says of a supervised experiment."""
+"""Predicts the folds of an experiment, and says what `statistics.json` says of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from model_utils.archive.quality import quality_counts
 from model_utils.archive.reader import TileArchive
 from model_utils.configuration import library_versions
 from model_utils.estimators.conformal import INTERVAL_LEVEL
-from model_utils.estimators.estimator import Method, hidden
-from model_utils.estimators.other_dates import predict_other_dates
+from model_utils.estimators.estimator import FittedEstimator, Method
 from model_utils.estimators.references.catalogue import REFERENCES
 from model_utils.estimators.references.ceilings import ceilings
-from model_utils.estimators.references.methods import reference_method
+from model_utils.estimators.references.fields import SameDayField
+from model_utils.estimators.refitting import predict_fold
 from model_utils.evaluation.coverage import coverage
-from model_utils.evaluation.levels import round_level
 from model_utils.evaluation.paired import paired_differences
 from model_utils.evaluation.spatial import evaluated
 from model_utils.evaluation.statistics import evaluate
-from model_utils.features.band_statistics import with_band_statistics
+from model_utils.features.band_statistics import band_statistics_features
 from model_utils.features.starting_encoder import StartingEncoder
+from model_utils.sampling.designs import Run
 from model_utils.supervision.config import SuperviseConfig
-from model_utils.supervision.rounds import Round
+
+PLACES = ("sample_id", "site_id", "site_name", "latitude", "longitude", "time_utc", "local_date")
+
+
+def predict_run(
+    method: Method, samples: pd.DataFrame, run: Run, config: SuperviseConfig, intervals: bool = True
+) -> tuple[pd.DataFrame, list[FittedEstimator]]:
+    """Fits every fold and predicts its test rows; with a single fold its training rows as well.
+
+    Args:
+        method: What fits.
+        samples: The labelled rows.
+        run: The folds.
+        config: Its seed.
+        intervals: Whether prediction intervals are asked for.
+
+    Returns:
+        `PLACES`, split (test or train), observed, predicted, predicted_sd, lower, upper, predicted_other_dates, and
+        with several folds the level of each row's fold, predicted_level; and what each fold has learnt.
+    """
+    several = len(run.folds) > 1
+    frames, fitted = [], []
+    for fold in run.folds:
+        said = predict_fold(
+            method.estimator,
+            samples,
+            method.features,
+            fold,
+            interval_level=INTERVAL_LEVEL if intervals else None,
+            seed=config.seed,
+        )
+        frame = samples[list(PLACES)].assign(
+            split=np.select([fold.test, fold.training], ["test", "train"], ""),
+            observed=samples["pm25"].astype(float),
+            predicted=said.predicted.mean,
+            predicted_sd=said.predicted.sd,
+            lower=np.where(fold.test, said.lower, np.nan),  # intervals say nothing of stations that were trained on
+            upper=np.where(fold.test, said.upper, np.nan),
+            predicted_other_dates=said.other_dates,
+        )
+        if several:
+            frame = frame.assign(predicted_level=said.level)
+        frames.append(frame[fold.test if several else frame["split"] != ""])
+        fitted.append(said.fitted)
+    return pd.concat(frames, ignore_index=True), fitted
 
 
 def experiment_statistics(
     config: SuperviseConfig,
     archive: TileArchive,
     labelled: TileArchive,
-    rounds: list[Round],
+    run: Run,
+    split: str,
     start: StartingEncoder,
-    test: pd.DataFrame,
-    field_alone: pd.DataFrame,
+    predictions: pd.DataFrame,
+    others: Mapping[str, Method],
     cloudy: int,
 ) -> dict[str, Any]:
     """Scores of the method and of the references on the same test rows, and where all of it comes from.
@@ -44,81 +89,65 @@ def experiment_statistics(
         config: The experiment.
         archive: All tiles.
         labelled: Those that were learnt from and predicted.
-        rounds: Their splits.
+        run: Their split.
+        split: That in words.
         start: The encoder.
-        test: The test rows' predictions.
-        field_alone: The same rows with the same-day field as the prediction; looked at with anomaly targets.
+        predictions: As from `predict_run`.
+        others: Further methods on the same encoder, a row each.
         cloudy: How many labelled tiles were left out.
 
     Returns:
         Ready for JSON.
     """
-    samples = labelled.samples
+    samples, test = labelled.samples, predictions[predictions["split"] == "test"]
     seen = None if start.seen_sites is None else len(start.seen_sites & set(test["site_id"]))
     scored = samples["sample_id"].isin(evaluated(test)["sample_id"])
-    trained_on = np.logical_or.reduce([each.training for each in rounds])
-    intervals = coverage(test, INTERVAL_LEVEL, config.bootstrap_draws, config.seed)
+    trained_on = np.logical_or.reduce([fold.training for fold in run.folds])
+    same_day = config.target == "anomaly" or (config.estimator == "place_and_day" and config.day != "images")
     return {
         "experiment": config.experiment,
         "city": config.city,
         "simulated": archive.metadata.simulated,
         **_scores(test, config),
-        **{key: intervals[key] for key in ("interval_level", "coverage", "coverage_ci95", "mean_width")},
-        **(_added_over_field(test, field_alone, config) if config.target == "anomaly" else {}),
-        "uses_same_day_readings": config.target == "anomaly",
-        "split": f"{config.folds} contiguous folds" if config.folds else "hold-out list of the city",
+        **_covered(test, config),
+        **(_added_over_field(test, samples, run, config) if config.target == "anomaly" else {}),
+        "uses_same_day_readings": same_day,
+        "split": split,
         "n_samples_cloudy_left_out": cloudy,
         "quality_counts": quality_counts(samples.loc[scored, "quality"]),
         "quality_counts_training": quality_counts(samples.loc[trained_on, "quality"]),
         "quality_counts_archive": quality_counts(archive.samples["quality"]),
-        "n_stations_training": int(np.median([samples.loc[each.training, "site_id"].nunique() for each in rounds])),
+        "n_stations_training": int(np.median([samples.loc[fold.training, "site_id"].nunique() for fold in run.folds])),
         "transductive": None if seen is None else seen > 0,  # None: 2022 weights do not say it
         "test_stations_seen_in_pretraining": seen,
         "seeds": {"seed": config.seed, "draw": config.draw},
         "versions": library_versions(),
         "archive_sha256": archive.metadata.content_sha256,
         "weights_sha256": start.sha256,
-        "references": _reference_statistics(config, labelled, rounds),
+        "other_estimators": {name: _row(method, samples, run, config, True) for name, method in others.items()},
+        "references": _references(config, labelled, run),
     }
 
 
-def _reference_statistics(
-    config: SuperviseConfig, labelled: TileArchive, rounds: list[Round]
-) -> dict[str, dict[str, Any]]:
-    """Scores of each reference, each round fitted anew.
+def _references(config: SuperviseConfig, labelled: TileArchive, run: Run) -> dict[str, dict[str, Any]]:
+    """Scores of each reference, each fold fitted anew."""
+    samples, bands = labelled.samples, band_statistics_features(labelled)
+    named = {**REFERENCES, **ceilings(samples)}
+    return {name: _row(Method(estimator, bands), samples, run, config, False) for name, estimator in named.items()}
 
-    What does not read the day's stations has its `temporal_r` from fits that never saw the date, as the method has.
-    """
-    samples = with_band_statistics(labelled)
-    readings = samples["pm25"].to_numpy(np.float64)
-    statistics = {}
-    for reference in (*REFERENCES, *ceilings(samples)):
-        method = reference_method(reference)
 
-        def fit_predict(training: NDArray[np.bool_], method: Method = method) -> NDArray[np.float64]:
-            return method.predict(hidden(samples, training, seed=config.seed)).values
-
-        frames = []
-        for each in rounds:
-            predicted = other_dates = fit_predict(each.training)
-            if not reference.uses_same_day_readings:
-                other_dates = predict_other_dates(fit_predict, samples, each.training, readings, config.seed)
-            rows = samples.assign(observed=readings, predicted=predicted, predicted_other_dates=other_dates)
-            if len(rounds) > 1:
-                rows = rows.assign(predicted_level=round_level(predicted, each.training, samples["local_date"]))
-            frames.append(rows[each.test])
-        statistics[reference.name] = {
-            **_scores(pd.concat(frames), config),
-            "uses_same_day_readings": reference.uses_same_day_readings,
-        }
-    return statistics
+def _row(method: Method, samples: pd.DataFrame, run: Run, config: SuperviseConfig, intervals: bool) -> dict[str, Any]:
+    predictions, _ = predict_run(method, samples, run, config, intervals)
+    test = predictions[predictions["split"] == "test"]
+    covered = _covered(test, config) if intervals else {}
+    return {**_scores(test, config), **covered, "uses_same_day_readings": method.estimator.uses_same_day_readings}
 
 
 def _scores(test: pd.DataFrame, config: SuperviseConfig) -> dict[str, Any]:
     """Scores of the test rows; `temporal_r` is that of fits which never trained on the date they predict.
 
-    The correlation of the predictions themselves is kept as `temporal_r_paper`, as the paper's hold-out has it. With
-    anomaly targets both hold the same-day field, which knows the date from readings by design.
+    The correlation of the predictions themselves is kept as `temporal_r_paper`, as the paper's hold-out has it. What
+    reads the day's stations knows the date by design, in both.
     """
     scores = evaluate(test, config.bootstrap_draws, config.seed)
     other = evaluate(test.assign(predicted=test["predicted_other_dates"]), config.bootstrap_draws, config.seed)
@@ -128,12 +157,18 @@ def _scores(test: pd.DataFrame, config: SuperviseConfig) -> dict[str, Any]:
     return scores
 
 
-def _added_over_field(test: pd.DataFrame, field_alone: pd.DataFrame, config: SuperviseConfig) -> dict[str, Any]:
+def _covered(test: pd.DataFrame, config: SuperviseConfig) -> dict[str, Any]:
+    found = coverage(test, INTERVAL_LEVEL, config.bootstrap_draws, config.seed)
+    return {key: found[key] for key in ("interval_level", "coverage", "coverage_ci95", "mean_width")}
+
+
+def _added_over_field(test: pd.DataFrame, samples: pd.DataFrame, run: Run, config: SuperviseConfig) -> dict[str, Any]:
     """What the image adds to the field: differences of scores, with intervals over the same resampled stations.
 
     The same-day mean says nothing of places, so over it there is no difference in `spatial_r`.
     """
+    alone, _ = predict_run(Method(SameDayField(config.field), None), samples, run, config, intervals=False)
     keys = ("spatial_r", "rmse")
-    found = paired_differences([test], [field_alone], keys, config.bootstrap_draws, config.seed)
+    found = paired_differences([test], [alone[alone["split"] == "test"]], keys, config.bootstrap_draws, config.seed)
     added = {name: found[name] for key in keys for name in (key, f"{key}_ci95")}
     return {"field": config.field, "added_over_field": added}

@@ -1,35 +1,38 @@
-"""`pm25 supervise`: from an encoder to predictions, statistics and figures."""
+"""`pm25 supervise`: from an encoder to predictions, statistics, figures and a model."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.torch import save_file
 
 from model_utils import atomic
 from model_utils.archive.format import simulated_caveat
 from model_utils.archive.reader import TileArchive, open_archive
-from model_utils.cities import load_city
+from model_utils.cities import City, load_city
 from model_utils.configuration import record, save_config
 from model_utils.errors import InputError
-from model_utils.estimators.head import FittedHead
-from model_utils.estimators.targets import make_target
-from model_utils.evaluation.levels import round_level
+from model_utils.estimators.added_to_field import LEAST_STATIONS
+from model_utils.estimators.city_model import city_model, save_city_model
+from model_utils.estimators.estimator import FittedEstimator, Method
+from model_utils.estimators.place_and_day.ground import describe_ground
 from model_utils.evaluation.table import format_table
-from model_utils.features.labelled import clear_labelled
+from model_utils.features.embeddings import cached_embeddings
+from model_utils.features.labelled import clear_archive, with_reading
 from model_utils.features.starting_encoder import StartingEncoder, described_by_weights, starting_encoder
 from model_utils.project import archive_folder, results_folder
+from model_utils.sampling.designs import Run, folds, held_out_stations, hold_out
+from model_utils.sampling.splits import station_table, validation_rows
 from model_utils.supervision.config import SuperviseConfig
-from model_utils.supervision.fitting import fit_round
-from model_utils.supervision.report import write_figures, write_predictions, write_statistics
-from model_utils.supervision.rounds import Round, make_rounds
-from model_utils.supervision.scoring import experiment_statistics
+from model_utils.supervision.estimators import paper_estimator, place_and_day_estimator
+from model_utils.supervision.report import learning_curve, write_figures, write_predictions, write_statistics
+from model_utils.supervision.scoring import experiment_statistics, predict_run
 
 IDENTITY = "experiment.json"
 
@@ -40,9 +43,12 @@ def supervise(config: SuperviseConfig) -> None:
     Raises:
         InputError: As `run_experiment` says.
     """
-    config = described_by_weights(config)
+    if config.start is None and config.weights is not None:
+        start, encoder = described_by_weights(config.weights)
+        config = replace(config, start=start, encoder=encoder)
     statistics = run_experiment(config)
-    print(format_table({config.experiment: statistics, **statistics["references"]}))
+    rows = {config.experiment: statistics, **statistics["other_estimators"], **statistics["references"]}
+    print(format_table(rows))
     if caveat := simulated_caveat(statistics["simulated"]):
         print(caveat)
     print(f"results: {results_folder(config.root, config.city, config.experiment)}")
@@ -59,14 +65,12 @@ def run_experiment(config: SuperviseConfig) -> dict[str, Any]:
     """
     city = load_city(config.city, config.root)
     archive = open_archive(archive_folder(config.root, config.city))
-    labelled = clear_labelled(archive, config.max_cloud_fraction)
+    clear = clear_archive(archive, config.max_cloud_fraction)
+    labelled = with_reading(clear)
     cloudy = int(archive.samples["pm25"].notna().sum()) - len(labelled)
     print(f"{len(labelled)} tiles with a reading; {cloudy} cloudy ones are left out", flush=True)
-    samples = labelled.samples
-    rounds = make_rounds(samples, city, config)
-    for each in rounds:  # before any weights are read: a target that cannot be made costs nothing
-        make_target(config.target, samples, each.training, config.field)
-    start = starting_encoder(config, labelled.subset(~rounds[0].test))
+    run, split = _split(labelled.samples, city, config)
+    start = starting_encoder(config.source, labelled.subset(~run.folds[0].test))
 
     folder = results_folder(config.root, config.city, config.experiment)
     identity = json.dumps(
@@ -84,7 +88,7 @@ def run_experiment(config: SuperviseConfig) -> dict[str, Any]:
 
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     try:
-        statistics = _run(config, archive, labelled, rounds, start, cloudy, partial)
+        statistics = _run(config, archive, clear, labelled, run, split, start, cloudy, partial)
         atomic.write_text(partial / IDENTITY, identity)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
@@ -93,26 +97,68 @@ def run_experiment(config: SuperviseConfig) -> dict[str, Any]:
     return statistics
 
 
+def _split(samples: pd.DataFrame, city: City, config: SuperviseConfig) -> tuple[Run, str]:
+    """Who is predicted from whom, and that in words."""
+    if config.folds is not None:
+        (run,) = folds(samples, config.folds, config.stations, config.draw)
+        words = f"{config.folds} contiguous folds"
+    else:
+        held_out, words = held_out_stations(station_table(samples), city)
+        (run,) = hold_out(samples, held_out, config.stations, config.draw)
+    if config.target == "anomaly" and run.stations < LEAST_STATIONS:
+        raise InputError(
+            f"--target anomaly: found {run.stations} training stations, expected at least {LEAST_STATIONS}"
+        )
+    return run, words
+
+
 def _run(
     config: SuperviseConfig,
     archive: TileArchive,
+    clear: TileArchive,
     labelled: TileArchive,
-    rounds: list[Round],
+    run: Run,
+    split: str,
     start: StartingEncoder,
     cloudy: int,
     folder: Path,
 ) -> dict[str, Any]:
     """Fits, scores, and writes everything into a folder."""
-    predictions, field_alone, fitted = _predict(config, labelled, rounds, start, folder)
-    test = predictions["split"] == "test"
-    statistics = experiment_statistics(
-        config, archive, labelled, rounds, start, predictions[test], field_alone[test], cloudy
-    )
-    write_predictions(folder / "predictions.parquet", predictions)
+    embeddings = cached_embeddings(clear, start, config.accelerator)
+    features = embeddings[np.isin(clear.rows, labelled.rows)]
+    ground = describe_ground(clear.samples, embeddings, config.components, config.ring_km)
+    place_and_day = Method(place_and_day_estimator(config, ground), features)
+    if config.estimator == "place_and_day":
+        method, others = place_and_day, {}
+    else:
+        method = Method(paper_estimator(config), labelled if config.finetune else features)
+        others = {f"place_and_day_{config.start}": place_and_day}
+
+    predictions, fitted = predict_run(method, labelled.samples, run, config)
+    _tell(fitted)
+    statistics = experiment_statistics(config, archive, labelled, run, split, start, predictions, others, cloudy)
+    write_predictions(folder / "predictions.parquet", _rows_shown(predictions, run, config))
     write_statistics(folder, config.experiment, statistics)
-    write_figures(folder / "figures", predictions, statistics, fitted, archive.metadata.simulated)
+    write_figures(folder / "figures", predictions, statistics, learning_curve(fitted[0]), archive.metadata.simulated)
+    if len(run.folds) > 1:  # the folds judge the procedure: the model that a map is made of knows all stations
+        samples = labelled.samples
+        product = method.estimator.fit(samples, method.features, np.ones(len(samples), dtype=bool))
+    else:
+        product = fitted[0]
+    model = city_model(config.city, product, start, archive.metadata, config.max_cloud_fraction)
+    save_city_model(folder / "model", model, start.encoder)
     save_config(folder / "config.yaml", config)
     return statistics
+
+
+def _rows_shown(predictions: pd.DataFrame, run: Run, config: SuperviseConfig) -> pd.DataFrame:
+    """The rows for `predictions.parquet`; those that early stopping looked at are told from the other training rows."""
+    training = (predictions["split"] == "train").to_numpy()
+    if config.estimator == "place_and_day" or not training.any():
+        return predictions
+    validation = np.zeros(len(predictions), dtype=bool)
+    validation[training] = validation_rows(predictions[training], config.validation_share, config.seed)
+    return predictions.assign(split=np.where(validation, "validation", predictions["split"]))
 
 
 def _stands(folder: Path, identity: str, overwrite: bool) -> bool:
@@ -126,52 +172,11 @@ def _stands(folder: Path, identity: str, overwrite: bool) -> bool:
     return True
 
 
-def _predict(
-    config: SuperviseConfig, labelled: TileArchive, rounds: list[Round], start: StartingEncoder, folder: Path
-) -> tuple[pd.DataFrame, pd.DataFrame, FittedHead]:
-    """Fits every round and predicts its test rows; with a single round its other rows as well.
-
-    Returns:
-        Predictions, the same rows predicted by the same-day field alone, and the first round's head. With several
-        rounds each row carries the level of its round, `predicted_level`.
-    """
-    samples = labelled.samples
-    places = samples[["sample_id", "site_id", "site_name", "latitude", "longitude", "time_utc", "local_date"]]
-    several = len(rounds) > 1
-    frames: list[list[pd.DataFrame]] = [[], []]
-    heads = []
-    for number, each in enumerate(rounds):
-        if config.finetune:  # every round from the same start, which it then trains in place
-            start = starting_encoder(config, labelled.subset(~each.test))
-        done = fit_round(config, labelled, each, start)
-        split = np.select([each.test, each.validation, each.fit], ["test", "validation", "train"], "")
-        frame = places.assign(
-            split=split,
-            observed=samples["pm25"].astype(float),
-            predicted=done.predicted,
-            lower=np.where(each.test, done.lower, np.nan),  # intervals say nothing of stations that were trained on
-            upper=np.where(each.test, done.upper, np.nan),
-            predicted_other_dates=done.predicted_other_dates,
-        )
-        for into, predicted in zip(frames, (done.predicted, done.field), strict=True):
-            rows = frame.assign(predicted=predicted)
-            if several:
-                rows = rows.assign(predicted_level=round_level(predicted, each.training, samples["local_date"]))
-            into.append(rows[each.test if several else split != ""])
-        _save_model(config, done.fitted, start, folder / "model", f"_fold{number}" if several else "")
-        heads.append(done.fitted)
-        count, epochs = int(each.training.sum()), len(done.fitted.history)
-        print(f"fitted {count} rows, best epoch {done.fitted.best_epoch} of {epochs}", flush=True)
-    predictions, field_alone = (pd.concat(of_rounds, ignore_index=True) for of_rounds in frames)
-    return predictions, field_alone, heads[0]
-
-
-def _save_model(config: SuperviseConfig, fitted: FittedHead, start: StartingEncoder, folder: Path, suffix: str) -> None:
-    described = {"format": "pt", "target": config.target, "encoder": config.encoder, "mean": repr(start.mean)}
-    described["std"] = repr(start.std)
-    states = {"head": fitted.head.state_dict()}
-    if config.finetune:
-        states["encoder"] = start.encoder.state_dict()
-    for name, state in states.items():
-        with atomic.replacing(folder / f"{name}{suffix}.safetensors") as temporary:
-            save_file({key: tensor.contiguous() for key, tensor in state.items()}, temporary, metadata=described)
+def _tell(fitted: list[FittedEstimator]) -> None:
+    """Says of each fold what was learnt, in a line."""
+    for each in fitted:
+        curve = learning_curve(each)
+        if curve is not None:
+            print(f"best epoch {curve.best_epoch} of {len(curve.history)}", flush=True)
+        elif each.chosen:
+            print(", ".join(f"{name} {value:.3g}" for name, value in each.chosen.items()), flush=True)

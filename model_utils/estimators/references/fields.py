@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_utils.errors import InputError
+from model_utils.estimators.choices import Field
 from model_utils.estimators.estimator import Features, FittedEstimator, Prediction, without_sd
 from model_utils.estimators.references.kriging import Variogram, fit_variogram, krige
 from model_utils.estimators.references.same_day import inverse_distance, same_day_mean
-
-Field = Literal["mean", "inverse_distance", "kriging"]
 
 FIELDS: Mapping[str, Callable[[pd.DataFrame, pd.DataFrame], NDArray[np.float64]]] = {
     "mean": same_day_mean,
@@ -69,25 +66,10 @@ class FittedField(FittedEstimator):
         if self.field not in (*FIELDS, "kriging"):
             raise ValueError(f"field: found {self.field!r}")
         if tuple(self.readings.columns) != READING_COLUMNS:
-            raise ValueError(f"readings: found the columns {', '.join(self.readings)}")
+            raise ValueError(f"readings: found the columns {', '.join(map(str, self.readings.columns))}")
 
     def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
         """The field at every row, a station's own reading left out; NaN where no other known station reads that day."""
         if self.field == "kriging":
             return without_sd(krige(self.variogram, self.readings, samples))
         return without_sd(FIELDS[self.field](self.readings, samples))
-
-
-LEAST_STATIONS_FOR_ANOMALY = 3
-
-
-def enough_for_anomaly(stations: int) -> None:
-    """Refuses anomalies of too few stations.
-
-    Raises:
-        InputError: There are fewer than three training stations.
-    """
-    if stations < LEAST_STATIONS_FOR_ANOMALY:
-        raise InputError(
-            f"--target anomaly: found {stations} training stations, expected at least {LEAST_STATIONS_FOR_ANOMALY}"
-        )
