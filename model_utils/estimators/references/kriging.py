@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pykrige.variogram_models import exponential_variogram_model
 from scipy.optimize import nnls
 
-from model_utils.estimators.references.same_day import Neighbours, at_rows, mean_field, station_days
+from model_utils.estimators.references.same_day import Neighbours, at_rows, layers_at_rows, mean_field, station_days
+from model_utils.estimators.saving import Saved
 from model_utils.geography import great_circle_km
 
 LEAST_STATIONS = 3
@@ -20,8 +21,10 @@ RANGES = 40
 
 
 @dataclass(frozen=True)
-class Variogram:
-    """Half the mean square of the difference between two stations on one day, in squares of the day's mean.
+class Variogram(Saved):
+    """Half the mean square of the difference between two stations on one day.
+
+    In squares of the day's mean, or as it is, in squares of the readings' unit (see `fit_variogram`).
 
     Attributes:
         partial_sill: What distance adds to the nugget.
@@ -54,10 +57,31 @@ def krige(variogram: Variogram | None, train: pd.DataFrame, test: pd.DataFrame) 
     """As `ordinary_kriging`, with a given variogram; the same-day mean without one."""
     if variogram is None:
         return at_rows(train, test, mean_field)
-    return at_rows(train, test, lambda neighbours: _kriged(variogram, neighbours))
+    return at_rows(train, test, lambda neighbours: _kriged(variogram, neighbours)[0])
 
 
-def fit_variogram(rows: pd.DataFrame) -> Variogram | None:
+def krige_with_variance(
+    variogram: Variogram, train: pd.DataFrame, test: pd.DataFrame
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Kriging and the variance of its error as a prediction of a reading at the place.
+
+    Unlike `krige` it does not repeat the reading of another station at the same place: two instruments side by side
+    differ by the nugget, and so a place's reading and its neighbour's.
+
+    Args:
+        variogram: Of differences as they are.
+        train: Rows with site_id, latitude, longitude, local_date, pm25 (in any unit: logarithms, residuals).
+        test: Rows with the same but pm25; a row's own station is left out.
+
+    Returns:
+        Mean and variance by row of `test`. Where fewer than three other stations read that day, the same-day mean with
+        the variance of stations that are far apart; NaN where none reads.
+    """
+    mean, variance = layers_at_rows(train, test, lambda neighbours: _kriged(variogram, neighbours, exact=False), 2)
+    return mean, variance
+
+
+def fit_variogram(rows: pd.DataFrame, relative: bool = True) -> Variogram | None:
     """Fits an exponential variogram to the differences between stations on the same day.
 
     The semivariance of a pair of stations is the estimate of Cressie & Hawkins (1980), through fourth powers of means
@@ -67,18 +91,23 @@ def fit_variogram(rows: pd.DataFrame) -> Variogram | None:
 
     Args:
         rows: site_id, latitude, longitude (WGS84 degrees), local_date, pm25 (ug/m3, NaN = no reading).
+        relative: Whether readings are divided by their day's mean; logarithms are taken as they are.
 
     Returns:
         None where no day has three stations, or these do not differ.
     """
     readings = station_days(rows)
     stations = rows.drop_duplicates("site_id").set_index("site_id").loc[readings.index]
-    values = readings.loc[:, (readings.count() >= LEAST_STATIONS) & (readings.mean() > 0)].to_numpy()
+    compared = readings.count() >= LEAST_STATIONS
+    if relative:
+        compared &= readings.mean() > 0
+    values = readings.loc[:, compared].to_numpy()
     if not values.size:
         return None
-    relative = values / np.nanmean(values, axis=0)
+    if relative:
+        values = values / np.nanmean(values, axis=0)
     first, second = np.triu_indices(len(values), 1)
-    roots = np.sqrt(np.abs(relative[first] - relative[second]))
+    roots = np.sqrt(np.abs(values[first] - values[second]))
     days = np.isfinite(roots).sum(axis=1)
     latitude, longitude = stations[["latitude", "longitude"]].to_numpy(float).T
     km = great_circle_km(latitude[first], longitude[first], latitude[second], longitude[second])
@@ -101,15 +130,22 @@ def fit_variogram(rows: pd.DataFrame) -> Variogram | None:
     return Variogram(float(sill), float(range_km), float(max(nugget, 1e-6 * sill)))
 
 
-def _kriged(variogram: Variogram, neighbours: Neighbours) -> NDArray[np.float64]:
-    """Places x days; days with the same stations share one system of equations, inverted once."""
+def _kriged(
+    variogram: Variogram, neighbours: Neighbours, exact: bool = True
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and variance, places x days; days with the same stations share one system of equations, inverted once."""
     readings, own = neighbours.readings, neighbours.own
     between = variogram(neighbours.apart)
     np.fill_diagonal(between, 0)
-    towards = np.where(neighbours.distance > 0, variogram(neighbours.distance), 0)  # exact at a station
+    towards = variogram(neighbours.distance)
+    if exact:  # at another station
+        towards = np.where(neighbours.distance > 0, towards, 0)
     field = mean_field(neighbours)
     present = np.isfinite(readings)
-    enough = (~own).astype(int) @ present >= LEAST_STATIONS
+    others = (~own).astype(int) @ present
+    variance = (variogram.partial_sill + variogram.nugget) * (1 + 1 / np.maximum(others, 1))
+    variance[others == 0] = np.nan
+    enough = others >= LEAST_STATIONS
     patterns, pattern = np.unique(present, axis=1, return_inverse=True)
     for number, here in enumerate(patterns.T):
         if here.sum() < LEAST_STATIONS:
@@ -119,10 +155,15 @@ def _kriged(variogram: Variogram, neighbours: Neighbours) -> NDArray[np.float64]
         system[-1, -1] = 0
         inverse = np.linalg.inv(system)
         values = readings[np.ix_(here, days)]
-        weights = np.pad(-towards[:, here], ((0, 0), (0, 1)), constant_values=1) @ inverse
+        right = np.pad(-towards[:, here], ((0, 0), (0, 1)), constant_values=1)
+        weights = right @ inverse
         kriged = weights[:, :-1] @ values
+        error = -(weights * right).sum(axis=1)
         # a station of the system is left out of it in closed form (Dubrule 1983)
         place, station = np.nonzero(own[:, here])
-        kriged[place] = (values - inverse[:-1, :-1] @ values / np.diag(inverse)[:-1, None])[station]
+        diagonal = np.diag(inverse)[:-1]
+        kriged[place] = (values - inverse[:-1, :-1] @ values / diagonal[:, None])[station]
+        error[place] = (1 / diagonal)[station]
         field[:, days] = np.where(enough[:, days], kriged, field[:, days])
-    return field
+        variance[:, days] = np.where(enough[:, days], error[:, None], variance[:, days])
+    return field, variance

@@ -55,16 +55,26 @@ def at_rows(
     Returns:
         ug/m3 by row of `test`, NaN on days without a reading.
     """
+    return layers_at_rows(train, test, lambda neighbours: (field(neighbours),))[0]
+
+
+def layers_at_rows(
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    field: Callable[[Neighbours], tuple[NDArray[np.float64], ...]],
+    count: int = 1,
+) -> tuple[NDArray[np.float64], ...]:
+    """As `at_rows`, of `count` fields that are found together: a mean and its variance."""
     readings = station_days(train)
     if readings.empty or test.empty:
-        return np.full(len(test), np.nan)
+        return (np.full(len(test), np.nan),) * count
     stations = train.drop_duplicates("site_id").set_index("site_id").loc[readings.index]
     sites = test.drop_duplicates("site_id")
     own = readings.index.get_indexer(pd.Index(sites["site_id"]))[:, None] == np.arange(len(readings))
     neighbours = Neighbours(readings.to_numpy(), _km(stations, stations), _km(sites, stations), own)
     day = readings.columns.get_indexer(pd.Index(test["local_date"]))
     site = pd.Index(sites["site_id"]).get_indexer(pd.Index(test["site_id"]))
-    return np.where(day >= 0, field(neighbours)[site, day], np.nan)
+    return tuple(np.where(day >= 0, layer[site, day], np.nan) for layer in field(neighbours))
 
 
 def station_days(rows: pd.DataFrame) -> pd.DataFrame:
