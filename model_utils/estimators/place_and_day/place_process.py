@@ -216,7 +216,7 @@ def fit_place_process(
         process = GaussianProcessRegressor(kernel, alpha=errors, optimizer=posterior.optimum)
         process.fit(np.column_stack([places, *blocks]), effects)
         theta = np.asarray(process.kernel_.theta)
-        log_posterior = process.log_marginal_likelihood_value_ - posterior.penalty(theta)[0]
+        log_posterior = process.log_marginal_likelihood_value_  # of the optimiser's objective, priors included
     values = [float(value) for value in np.exp(theta)]
     field_variance, range_km = values[:2] if coordinates else (0.0, 1.0)
     fitted = PlaceProcess(

@@ -61,5 +61,9 @@ def smearing(errors: NDArray[np.float64]) -> Smearing:
     found = np.sort(np.clip(errors[np.isfinite(errors)], -FAR, FAR))
     if len(found) < LEAST:
         return Smearing(np.asarray(norm.ppf((np.arange(KEPT) + 0.5) / KEPT), dtype=np.float64))
-    groups = np.array_split(found, min(KEPT, len(found)))
-    return Smearing(np.array([group.mean() for group in groups]))
+    # means over equal shares of the errors; an error on a border is shared
+    kept = min(KEPT, len(found))
+    sums = np.interp(
+        np.arange(kept + 1) / kept, np.arange(len(found) + 1) / len(found), np.append(0.0, np.cumsum(found))
+    )
+    return Smearing(np.diff(sums) * kept / len(found))
