@@ -18,6 +18,7 @@ FAMILIES = {
     "reference": "references",
     "start": "image encoders",
     "field": "same-day field plus image",
+    "place": "place and day",
     "joint": "joint with weather",
     "ceiling": "ceilings",
 }
