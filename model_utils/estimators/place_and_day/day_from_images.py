@@ -80,7 +80,8 @@ class DayFromImages(Saved):
         variance = np.full(len(samples), self.without_air.variance)
         if self.with_air is None or ground is None:
             return mean, variance
-        air = (ground.air_of(samples, features) - self.air_centre) @ self.air_directions.T
+        air_of_dates, date = ground.air_of_dates(samples, features)
+        air = ((air_of_dates - self.air_centre) @ self.air_directions.T)[date]
         inputs = np.column_stack([air, rest])
         seen = np.isfinite(air).all(axis=1)
         by_air = self.with_air.intercepts[head] + (inputs * self.with_air.weights[head]).sum(axis=1)

@@ -81,34 +81,40 @@ class Ground(Saved):
         return found
 
     def air_of(self, samples: pd.DataFrame, features: NDArray[np.float32] | None) -> Floats:
-        """What the air of each row's date looks like.
+        """What the air of each row's date looks like, n x d (see `air_of_dates`)."""
+        air, number = self.air_of_dates(samples, features)
+        return air[number]
+
+    def air_of_dates(
+        self, samples: pd.DataFrame, features: NDArray[np.float32] | None
+    ) -> tuple[Floats, NDArray[np.int64]]:
+        """What the air of the dates of n rows looks like.
 
         That of a known date is the same whatever rows are given. On another date it is the mean over the sites given
         of embedding less the site's mean: as it is known, or over the other dates given of a site that is not.
 
         Args:
             samples: n rows: site_id, local_date.
-            features: Their embeddings, n x d; only rows of dates that are not known need them.
+            features: Their embeddings, n x d; only dates that are not known need them.
 
         Returns:
-            n x d; NaN where nothing can be said.
+            Dates x d, in the order of the dates, NaN where nothing can be said; and the number of each row's date.
         """
-        date = _dates(samples["local_date"])
-        known = pd.Index(self.dates).get_indexer(pd.Index(date))
-        found = np.full((len(samples), self.means.shape[1]), np.nan)
-        found[known >= 0] = self.air[known[known >= 0]]
-        if features is None or (known >= 0).all():
-            return found
-        seen = np.isfinite(features).all(axis=1)
+        dates, number = np.unique(_dates(samples["local_date"]), return_inverse=True)
+        known = pd.Index(self.dates).get_indexer(pd.Index(dates))
+        air = np.full((len(dates), self.means.shape[1]), np.nan)
+        air[known >= 0] = self.air[known[known >= 0]]
+        seen = np.zeros(len(samples), bool) if features is None else np.isfinite(features).all(axis=1)
+        if features is None or not seen.any() or (known >= 0).all():
+            return air, number
         site, first = _numbered(_texts(samples["site_id"])[seen])
-        number = np.unique(date, return_inverse=True)[1]
         own, dates_of = _site_means(features[seen], site, number[seen])
         stored = pd.Index(self.sites).get_indexer(pd.Index(_texts(samples["site_id"])[seen][first]))
         means = np.where((stored >= 0)[:, None], self.means[stored], own)
         factor = np.where(stored >= 0, 1.0, _without_own_date(dates_of))
-        others = _air(features[seen], site, number[seen], number.max() + 1, means, factor)
-        found[known < 0] = others[number[known < 0]]
-        return found
+        others = _air(features[seen], site, number[seen], len(dates), means, factor)
+        air[known < 0] = others[known < 0]
+        return air, number
 
     def _site_scores(self) -> Floats:
         """Of the known sites, s x k."""
