@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from model_utils import atomic
-from model_utils.comparison.methods import Ingredients, MethodEntry
+from model_utils.comparison.ingredients import Ingredients
+from model_utils.comparison.methods import MethodEntry, method_entries
 from model_utils.errors import InputError
 from model_utils.estimators.estimator import Method, Silent
 from model_utils.estimators.refitting import predict_fold
@@ -27,6 +30,11 @@ class Cell:
     run: Run
     entry: MethodEntry
     seed: int
+
+    @property
+    def key(self) -> CellKey:
+        """What it is called in another process."""
+        return self.run.name, self.entry.name, self.seed
 
     @property
     def path(self) -> Path:
@@ -51,6 +59,37 @@ class Cell:
             "interval_level": config.interval_level if self.entry.has_intervals_in(self.run.design) else None,
         }
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+CellKey = tuple[str, str, int]
+"""Run, method, seed: what a cell is called in another process."""
+
+
+@dataclass(frozen=True)
+class CellWork:
+    """What the processes that compute cells share.
+
+    Attributes:
+        folder: Of all cells.
+        shared: What they are made of.
+        runs: By name.
+    """
+
+    folder: Path
+    shared: Ingredients
+    runs: Mapping[str, Run]
+
+    @cached_property
+    def entries(self) -> Mapping[str, MethodEntry]:
+        """By name; they are made anew in each process, since they hold functions."""
+        shared = self.shared
+        return {entry.name: entry for entry in method_entries(shared.config, shared.samples, shared.ring_km)}
+
+
+def work_on_cell(work: CellWork, key: CellKey) -> float:
+    """Computes the cell of a key; see `run_cell`."""
+    run, method, seed = key
+    return run_cell(Cell(work.runs[run], work.entries[method], seed), work.folder, work.shared)
 
 
 def stands(cell: Cell, folder: Path, shared: Ingredients) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 from model_utils.estimators.choices import Field
 from model_utils.project import SHIPPED_ROOT
 
-Design = Literal["hold_out", "label_efficiency", "folds", "temporal", "leave_one_out"]
+Design = Literal["hold_out", "label_efficiency", "folds", "temporal", "leave_one_out", "truth"]
 ComparedStart = Literal[
     "SimCLR_spatiotemporal",
     "SimCLR_regular",
@@ -39,12 +39,18 @@ class CompareConfig:
             gets the same.
         spatial_weight: Weight of the spatial loss, the mean squared error of same-day anomalies, in the head.
         designs: Ways to split: hold_out (the city's list), label_efficiency (random subsets of its training stations),
-            folds (contiguous), temporal (held-out stations on the last dates), leave_one_out (with a buffer).
+            folds (contiguous), temporal (held-out stations on the last dates), leave_one_out (with a buffer); in
+            simulated cities also truth (place effects from any few sites of the archive, judged by the hidden truth at
+            all others).
         label_counts: Numbers of training stations in label_efficiency, beside all.
         draws: Random subsets for each number.
         seeds: Seeds of each method whose numbers depend on one.
         folds: Number of contiguous folds.
         temporal_share: Share of the dates, the last ones, that temporal predicts.
+        truth_archives: With truth: folders of further simulated archives, <root>/data/<city> each, with the encoders of
+            their own roots. Intervals are then over cities.
+        truth_counts: With truth: numbers of training sites.
+        truth_draws: With truth: random sets of training sites for each number.
         buffer_km: leave_one_out also leaves out the stations within this distance.
         interval_level: Of the prediction intervals.
         bootstrap_draws: Resamplings behind each interval of a score; a tenth in label_efficiency, which has many runs.
@@ -75,6 +81,9 @@ class CompareConfig:
     folds: int = 5
     temporal_share: float = 0.2
     buffer_km: float = 2.0
+    truth_archives: tuple[Path, ...] = ()
+    truth_counts: tuple[int, ...] = (5, 12, 24, 48, 200)
+    truth_draws: int = 40
     interval_level: float = 0.9
     bootstrap_draws: int = 10_000
     max_cloud_fraction: float = 0.5
@@ -104,6 +113,8 @@ class CompareConfig:
             "draws": 2,
             "seeds": 1,
             "folds": 3,
+            "truth_counts": (5, 12),
+            "truth_draws": 2,
             "epochs": 2,
             "learning_rates": (1e-3,),
             "bootstrap_draws": 200,
@@ -111,7 +122,7 @@ class CompareConfig:
     }
 
     def __post_init__(self) -> None:
-        for name in ("draws", "seeds", "bootstrap_draws", "epochs", "patience", "jobs"):
+        for name in ("draws", "truth_draws", "seeds", "bootstrap_draws", "epochs", "patience", "jobs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name}: found {getattr(self, name)}, expected at least 1")
         for name in ("temporal_share", "interval_level"):
@@ -130,10 +141,15 @@ class CompareConfig:
         for count in self.label_counts:
             if count < 1:
                 raise ValueError(f"--label_counts: found {count}, expected 1 or more")
+        for count in self.truth_counts:
+            if count < 1:
+                raise ValueError(f"--truth_counts: found {count}, expected 1 or more")
+        if self.truth_archives and "truth" not in self.designs:
+            raise ValueError("--truth_archives: found without truth among --designs")
         for rate in self.learning_rates or (0.0,):
             if not rate > 0:
                 raise ValueError(f"--learning_rates: found {rate}, expected positive numbers")
-        for name in ("starts", "combined_starts", "fields", "designs", "label_counts"):
+        for name in ("starts", "combined_starts", "fields", "designs", "label_counts", "truth_counts"):
             values = getattr(self, name) or ()
             if len(set(values)) != len(values):
                 raise ValueError(f"--{name}: found {', '.join(map(str, values))}, expected each once")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from functools import cached_property, partial
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from model_utils.archive.reader import TileArchive
 from model_utils.comparison.config import CompareConfig
-from model_utils.comparison.weather_model import KeptWeatherModel
+from model_utils.comparison.ingredients import Ingredients
 from model_utils.estimators.added_to_field import AddedToField
 from model_utils.estimators.choices import DaySource, Field, PlaceSource
 from model_utils.estimators.estimator import Estimator, Method
@@ -24,7 +20,6 @@ from model_utils.estimators.forests.joint import JointModel
 from model_utils.estimators.forests.rt_rf import fit_rt_rf
 from model_utils.estimators.head import HeadSettings
 from model_utils.estimators.network import TunedHead
-from model_utils.estimators.place_and_day.ground import Ground, describe_ground
 from model_utils.estimators.place_and_day.place_and_day import PlaceAndDay
 from model_utils.estimators.references.catalogue import ON_BAND_STATISTICS, REFERENCES
 from model_utils.estimators.references.ceilings import ceilings
@@ -36,59 +31,6 @@ NAMES = {"randomly_initialized": "random_frozen", "transfer_learning": "imagenet
 """What a frozen start is called in the tables, where not by its own name."""
 
 SLOW_DESIGNS = ("hold_out", "folds", "temporal")
-
-_grounds: dict[tuple[Path, float | None], Ground] = {}
-"""Those that this process has described already."""
-
-
-@dataclass(frozen=True)
-class Ingredients:
-    """What all cells share; it travels to every process, so images and features travel as paths.
-
-    Attributes:
-        config: The comparison's.
-        clear: Tiles that show the ground, with a reading or without.
-        labelled: Those with a reading.
-        bands: Their band statistics, n x d.
-        embeddings: (start, seed) -> NPY file of the start's features of the clear tiles; a start that is not here is
-            skipped.
-        ring_km: Within which a place's neighbours are; None where the archive has no grid.
-        sha256: Hash of the code, the libraries' versions, the archive and the rows.
-        weather_model: The hold-out's; None where the archive has no weather.
-    """
-
-    config: CompareConfig
-    clear: TileArchive
-    labelled: TileArchive
-    bands: NDArray[np.float32]
-    embeddings: Mapping[tuple[str, int], Path]
-    ring_km: float | None
-    sha256: str
-    weather_model: KeptWeatherModel | None
-
-    @cached_property
-    def samples(self) -> pd.DataFrame:
-        """The labelled rows."""
-        return self.labelled.samples
-
-    def embedding(self, start: str, seed: int) -> Path:
-        """A start's file; starts without a seed of their own have that of `config.seed`."""
-        return self.embeddings.get((start, seed), self.embeddings[start, self.config.seed])
-
-    def features(self, start: str, seed: int) -> NDArray[np.float32]:
-        """A start's features of the labelled rows."""
-        mapped: NDArray[np.float32] = np.load(self.embedding(start, seed), mmap_mode="r")
-        return mapped[np.isin(self.clear.rows, self.labelled.rows)]
-
-    def ground(self, start: str, seed: int, ring_km: float | None = None) -> Ground:
-        """What a start's features say of all clear tiles, without any label."""
-        key = self.embedding(start, seed), ring_km
-        if key not in _grounds:
-            _grounds[key] = describe_ground(self.clear.samples, np.load(key[0]), ring_km=ring_km)
-        return _grounds[key]
-
-    def __getstate__(self) -> dict[str, object]:
-        return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Cells in parallel processes, whose number changes no number."""
+"""Tasks in parallel processes, whose number changes no number."""
 
 from __future__ import annotations
 
@@ -6,53 +6,54 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.progress import Progress
 
-from model_utils.comparison.cells import Cell, run_cell
-from model_utils.comparison.methods import Ingredients, MethodEntry, method_entries
 from model_utils.errors import InputError
-from model_utils.sampling.designs import Run
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
-_state: dict[str, object] = {}
+Key = TypeVar("Key", bound=Hashable)
+
+_state: dict[str, Any] = {}
 
 
-def run_cells(cells: Sequence[Cell], folder: Path, shared: Ingredients, jobs: int) -> dict[str, float]:
-    """Computes cells, one thread each, and writes them under a folder.
+def run_tasks(
+    what: str, tasks: Mapping[Key, str], work: Callable[[Any, Key], float], state: Any, jobs: int
+) -> dict[str, float]:
+    """Does tasks, one thread each; each writes its own file.
 
     Also one job runs in a process of its own with one thread: sums then round alike however many jobs there are.
 
     Args:
-        cells: What to compute.
-        folder: Of all cells.
-        shared: What they are made of.
+        what: They are called, in words.
+        tasks: Key of each task -> the method whose seconds it counts to.
+        work: Does one: (state, key) -> seconds. A function of a module, since processes look it up there.
+        state: What all tasks share; it is sent to every process once.
         jobs: Processes.
 
     Returns:
-        Seconds by method, summed over its cells.
+        Seconds by method.
     """
     seconds: dict[str, float] = {}
-    if not cells:
+    if not tasks:
         return seconds
-    runs = {cell.run.name: cell.run for cell in cells}
     context = multiprocessing.get_context("spawn")
     with (
         _single_threaded(),
-        ProcessPoolExecutor(min(jobs, len(cells)), context, _begin, (folder, shared, runs)) as pool,
+        ProcessPoolExecutor(min(jobs, len(tasks)), context, _begin, (work, state)) as pool,
         Progress(disable=not sys.stdout.isatty()) as progress,
     ):
-        task = progress.add_task("cells", total=len(cells))
-        futures = {pool.submit(_work, cell.run.name, cell.entry.name, cell.seed): cell for cell in cells}
+        bar = progress.add_task(what, total=len(tasks))
+        futures = {pool.submit(_work, key): key for key in tasks}
         try:
             for done, future in enumerate(as_completed(futures), start=1):
-                name = futures[future].entry.name
+                name = tasks[futures[future]]
                 try:
                     seconds[name] = seconds.get(name, 0.0) + future.result()
                 except BrokenProcessPool:
@@ -60,26 +61,23 @@ def run_cells(cells: Sequence[Cell], folder: Path, shared: Ingredients, jobs: in
                         "a process of the comparison died, of too little memory perhaps (--jobs)"
                     ) from None
                 except Exception as error:
-                    error.add_note(f"in {futures[future].path}")
+                    error.add_note(f"in {futures[future]}")
                     raise
-                progress.update(task, completed=done)
-                if not sys.stdout.isatty() and (done % max(1, len(cells) // 10) == 0 or done == len(cells)):
-                    print(f"cells: {done} of {len(cells)}", flush=True)
+                progress.update(bar, completed=done)
+                if not sys.stdout.isatty() and (done % max(1, len(tasks) // 10) == 0 or done == len(tasks)):
+                    print(f"{what}: {done} of {len(tasks)}", flush=True)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return seconds
 
 
-def _begin(folder: Path, shared: Ingredients, runs: dict[str, Run]) -> None:
+def _begin(work: Callable[[Any, Any], float], state: Any) -> None:
     import torch
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
-    entries: dict[str, MethodEntry] = {
-        entry.name: entry for entry in method_entries(shared.config, shared.samples, shared.ring_km)
-    }
-    _state.update(folder=folder, shared=shared, runs=runs, entries=entries)
+    _state.update(work=work, state=state)
 
 
 def _end_with_parent() -> None:
@@ -90,9 +88,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(run: str, method: str, seed: int) -> float:
-    runs, entries, shared, folder = (_state[name] for name in ("runs", "entries", "shared", "folder"))
-    return run_cell(Cell(runs[run], entries[method], seed), folder, shared)  # type: ignore[index, arg-type]
+def _work(key: Any) -> float:
+    seconds: float = _state["work"](_state["state"], key)
+    return seconds
 
 
 @contextmanager

@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-import model_utils
 from model_utils.archive.format import simulated_caveat
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.cities import load_city
 from model_utils.comparison.alarms import alarms
-from model_utils.comparison.cells import Cell, stands
+from model_utils.comparison.cells import Cell, CellWork, stands, work_on_cell
 from model_utils.comparison.claims import comparison_differences, pairs
 from model_utils.comparison.config import CompareConfig
-from model_utils.comparison.methods import Ingredients, MethodEntry, method_entries
+from model_utils.comparison.hidden_truth.run import compare_with_truth
+from model_utils.comparison.ingredients import ingredients
+from model_utils.comparison.methods import MethodEntry, method_entries
 from model_utils.comparison.outcomes import collect, score_outcomes
-from model_utils.comparison.pool import run_cells
+from model_utils.comparison.pool import run_tasks
 from model_utils.comparison.report import write_report
 from model_utils.comparison.rows import comparison_table
 from model_utils.comparison.starts import EmbeddedStarts, embed_starts
 from model_utils.comparison.tables import format_comparison
-from model_utils.comparison.weather_model import KeptWeatherModel, keep_weather_model
-from model_utils.configuration import library_versions
+from model_utils.comparison.weather_model import keep_weather_model
 from model_utils.estimators.references.weather_inputs import weather_inputs
 from model_utils.evaluation.split_half import split_half
-from model_utils.features.band_statistics import band_statistics_features
 from model_utils.features.labelled import clear_archive, with_reading
-from model_utils.geography import ring_radius
 from model_utils.project import archive_folder, results_folder
 from model_utils.sampling.designs import DesignSettings, held_out_stations, make_runs
 from model_utils.sampling.splits import station_table
-
-ROOMS = ("estimators", "evaluation", "features", "sampling")
-"""Whose code predictions depend on."""
 
 
 def compare(config: CompareConfig) -> None:
@@ -46,6 +38,16 @@ def compare(config: CompareConfig) -> None:
     Raises:
         InputError: The city, its archive or the settings are wrong.
     """
+    if "truth" in config.designs:
+        compare_with_truth(config, results_folder(config.root, config.city, f"compare_{config.preset}"))
+    if config.designs != ("truth",):
+        _compare_at_stations(
+            replace(config, designs=tuple(each for each in config.designs if each != "truth"), truth_archives=())
+        )
+
+
+def _compare_at_stations(config: CompareConfig) -> None:
+    """The designs that readings at stations judge."""
     began = time.perf_counter()
     city = load_city(config.city, config.root)
     archive = open_archive(archive_folder(config.root, config.city))
@@ -65,7 +67,7 @@ def compare(config: CompareConfig) -> None:
     starts = embed_starts(config, clear, labelled.subset(training))
     joined = "hold_out" in config.designs and config.resolved_combined_starts
     weather_model = keep_weather_model(config, labelled, training) if joined else None
-    shared = _ingredients(config, clear, labelled, starts, weather_model)
+    shared = ingredients(config, clear, labelled, starts.embeddings, weather_model)
     embedded = time.perf_counter()
 
     entries = method_entries(config, shared.samples, shared.ring_km)
@@ -80,7 +82,8 @@ def compare(config: CompareConfig) -> None:
     folder = results_folder(config.root, config.city, f"compare_{config.preset}")
     missing = [cell for cell in cells if not stands(cell, folder / "cells", shared)]
     print(f"{len(cells)} cells, {len(cells) - len(missing)} of them there already", flush=True)
-    seconds = run_cells(missing, folder / "cells", shared, config.jobs)
+    work = CellWork(folder / "cells", shared, {run.name: run for run in runs})
+    seconds = run_tasks("cells", {cell.key: cell.entry.name for cell in missing}, work_on_cell, work, config.jobs)
     computed = time.perf_counter()
 
     outcomes = collect(cells, folder / "cells", shared.samples)
@@ -99,30 +102,6 @@ def compare(config: CompareConfig) -> None:
         print(f"  {what}: {value:.0f} s of its cells")
     print(f"starts {embedded - began:.0f} s, cells {computed - embedded:.0f} s, scores {scored - computed:.0f} s")
     print(f"results: {folder}")
-
-
-def _ingredients(
-    config: CompareConfig,
-    clear: TileArchive,
-    labelled: TileArchive,
-    starts: EmbeddedStarts,
-    weather_model: KeptWeatherModel | None,
-) -> Ingredients:
-    digest = hashlib.sha256(labelled.metadata.content_sha256.encode() + clear.rows.tobytes() + labelled.rows.tobytes())
-    digest.update(json.dumps(library_versions(), sort_keys=True).encode())
-    for room in ROOMS:  # another version of a method computes its cells anew
-        for path in sorted((Path(model_utils.__file__).parent / room).glob("**/*.py")):
-            digest.update(path.read_bytes())
-    return Ingredients(
-        config,
-        clear,
-        labelled,
-        band_statistics_features(labelled),
-        starts.embeddings,
-        ring_radius(clear.samples),
-        digest.hexdigest(),
-        weather_model,
-    )
 
 
 def _heading(

@@ -12,6 +12,7 @@ DESIGNS = {
     "folds": "Spatially contiguous folds",
     "temporal": "Held-out stations on the last dates",
     "leave_one_out": "Leave one station out, with a buffer",
+    "truth": "Hidden truth: place effects at sites without a reading",
 }
 
 FAMILIES = {
@@ -35,11 +36,16 @@ SCORES = {
     "temporal_r": "temporal r",
     "spatial_r_paper": "r of raw station means",
     "coverage": "coverage",
+    "truth_r": "r with the hidden place effect",
+    "truth_r_seen": "r with what land use explains of it",
+    "truth_rmse": "RMSE of the hidden place effect (log units)",
+    "within_one_sd": "hidden effects within one SD",
 }
 """Key of a score -> its name for people."""
 
-_PERCENT = ("nrmse", "coverage")
-_TWO_DIGITS = ("spatial_r", "temporal_r", "spatial_r_paper", "r2")
+_PERCENT = ("nrmse", "coverage", "within_one_sd")
+_TWO_DIGITS = ("spatial_r", "temporal_r", "spatial_r_paper", "r2", "truth_r", "truth_r_seen")
+_THREE_DIGITS = ("truth_rmse",)
 LOWER_IS_BETTER = frozenset({"spatial_rmse", "rmse", "rmse_new_dates", "mae", "nrmse"})
 SIGNIFICANT = 0.05
 
@@ -63,7 +69,8 @@ def number(key: str, value: Any, signed: bool = False) -> str:
     """A score as every table shows it: correlations with 2 digits, shares in percent, ug/m3 with 1; '-' if missing."""
     if pd.isna(value):
         return "-"
-    text = format(value, ".1%" if key in _PERCENT else ".2f" if key in _TWO_DIGITS else ".1f")
+    digits = 2 if key in _TWO_DIGITS else 3 if key in _THREE_DIGITS else 1
+    text = format(value, ".1%" if key in _PERCENT else f".{digits}f")
     text = text.removeprefix("-") if not text.strip("-0.%") else text  # no minus zero
     return f"+{text}" if signed and not text.startswith("-") else text
 
