@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -40,10 +41,9 @@ def compare(config: CompareConfig) -> None:
     """
     if "truth" in config.designs:
         compare_with_truth(config, results_folder(config.root, config.city, f"compare_{config.preset}"))
-    if config.designs != ("truth",):
-        _compare_at_stations(
-            replace(config, designs=tuple(each for each in config.designs if each != "truth"), truth_archives=())
-        )
+    at_stations = tuple(design for design in config.designs if design != "truth")
+    if at_stations:
+        _compare_at_stations(replace(config, designs=at_stations, truth_archives=()))
 
 
 def _compare_at_stations(config: CompareConfig) -> None:

@@ -30,13 +30,21 @@ def draw_hidden_truth(table: pd.DataFrame) -> Figure:
             for method, rows in table[table["family"] == family].groupby("method", sort=False):
                 curve, name = rows.sort_values("stations"), str(method)
                 dashes = next((dash for part, dash in _DASHES.items() if name.endswith(part)), "-")
-                look = {"color": method_colour(name), "linestyle": dashes}
-                look |= {"linewidth": 2.0 if family == "place" else 0.8}
+                width, colour = 2.0 if family == "place" else 0.8, method_colour(name)
                 x = curve["stations"].to_numpy(float)
-                axes.plot(x, numbers(curve, key), marker="o", markersize=3, label=method_name(name), **look)
+                axes.plot(
+                    x,
+                    numbers(curve, key),
+                    marker="o",
+                    markersize=3,
+                    label=method_name(name),
+                    color=colour,
+                    linestyle=dashes,
+                    linewidth=width,
+                )
                 if family == "place" and dashes == "-":
                     low, high = numbers(curve, f"{key}_low"), numbers(curve, f"{key}_high")
-                    axes.fill_between(x, low, high, color=look["color"], alpha=0.12, linewidth=0)
+                    axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
         axes.set_xscale("log")
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.minorticks_off()

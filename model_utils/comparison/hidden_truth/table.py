@@ -94,9 +94,9 @@ def truth_pairs(entries: Mapping[str, MethodEntry]) -> list[tuple[str, str]]:
 
 def _units(per_draw: pd.DataFrame, key: str) -> NDArray[np.float64]:
     """What an interval stands on: a mean for each city, or the draws of a single one."""
-    if per_draw["world"].nunique() > 1:
-        per_draw = per_draw.groupby("world", as_index=False)[key].mean()
-    return per_draw[key].dropna().to_numpy(np.float64)
+    several = per_draw["world"].nunique() > 1
+    units = per_draw.groupby("world")[key].mean() if several else per_draw[key]
+    return units.dropna().to_numpy(np.float64)
 
 
 def _mean_with_interval(units: NDArray[np.float64]) -> tuple[float, float, float]:
