@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args, get_type_hints
 
 import numpy as np
@@ -9,14 +10,16 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from model_utils.errors import InputError
-from model_utils.estimators.references.fields import FIELDS, leave_own_out
-from model_utils.estimators.references.kriging import fit_variogram, krige
+from model_utils.estimators.added_to_field import AddedToField, FittedSum
+from model_utils.estimators.choices import Field
+from model_utils.estimators.estimator import Constant, Features, FittedEstimator, NothingLearnt, hidden
+from model_utils.estimators.references.catalogue import FIELD_REFERENCES, REFERENCES
+from model_utils.estimators.references.fields import FIELDS, FittedField, SameDayField
+from model_utils.estimators.references.kriging import fit_variogram, krige, ordinary_kriging
 from model_utils.estimators.references.same_day import inverse_distance, same_day_mean
-from model_utils.estimators.targets import make_target
-from model_utils.supervision.config import Field, SuperviseConfig
+from model_utils.supervision.config import SuperviseConfig
 
-EACH = pytest.mark.parametrize("field", FIELDS)
+EACH = pytest.mark.parametrize("field", get_args(Field))
 
 
 def city(stations: int = 10, days: int = 12, present: float = 0.8, seed: int = 0) -> pd.DataFrame:
@@ -42,12 +45,24 @@ def training_rows(rows: pd.DataFrame) -> NDArray[np.bool_]:
     return (~rows["site_id"].isin(["site1", "site4"])).to_numpy()
 
 
+def fitted_field(
+    field: Field, rows: pd.DataFrame, training: NDArray[np.bool_], known: NDArray[np.bool_] | None = None
+) -> FittedField:
+    return SameDayField(field).fit(hidden(rows, training, known), None, training)
+
+
+def at_every_row(
+    field: Field, rows: pd.DataFrame, training: NDArray[np.bool_], known: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    return fitted_field(field, rows, training, known).predict(rows, None).mean
+
+
 @EACH
 def test_every_row_equals_the_reference_without_its_station(field: Field) -> None:
     rows = city()
     training = training_rows(rows)
     variogram = fit_variogram(rows[training])  # one for all: the weights of a row must not depend on which is left out
-    result = leave_own_out(field, rows, training, training)
+    result = at_every_row(field, rows, training)
     for site, of_site in rows.groupby("site_id"):
         others = rows[training & (rows["site_id"] != site)]
         reference = krige(variogram, others, of_site) if field == "kriging" else FIELDS[field](others, of_site)
@@ -61,13 +76,13 @@ def test_a_station_does_not_see_its_own_reading(field: Field) -> None:
     training = training_rows(rows)
     day = rows["local_date"] == rows["local_date"].min()
     own = (rows["site_id"] == "site0") & day
-    variogram = fit_variogram(rows[training])  # held, because it is fitted to this reading among all others
+    variogram = fitted_field(field, rows, training).variogram
+    assert (variogram is not None) == (field == "kriging")
 
     def fields(reading: float) -> NDArray[np.float64]:
         changed = rows.assign(pm25=rows["pm25"].where(~own, reading))
-        if field == "kriging":
-            return krige(variogram, changed[training], changed)
-        return leave_own_out(field, changed, training, training)
+        # the variogram is held, because it is fitted to this reading among all others
+        return replace(fitted_field(field, changed, training), variogram=variogram).predict(changed, None).mean
 
     before, after = fields(50.0), fields(300.0)
     np.testing.assert_allclose(after[own], before[own], rtol=1e-9)
@@ -78,9 +93,12 @@ def test_a_station_does_not_see_its_own_reading(field: Field) -> None:
 def test_readings_that_are_not_known_change_nothing(field: Field) -> None:
     rows = city()
     training = training_rows(rows)
-    hidden = rows.assign(pm25=rows["pm25"].where(training))
-    before, after = (leave_own_out(field, frame, training, training) for frame in (rows, hidden))
-    np.testing.assert_array_equal(before, after)
+    before = at_every_row(field, rows, training)
+    other = rows.assign(pm25=rows["pm25"].where(training, 999.0))
+    np.testing.assert_array_equal(at_every_row(field, other, training), before)
+    fitted = fitted_field(field, rows, training)
+    for shown in (other, rows.assign(pm25=1.0), rows.drop(columns="pm25")):  # of what is predicted none is looked at
+        np.testing.assert_array_equal(fitted.predict(shown, None).mean, before)
 
 
 @EACH
@@ -89,60 +107,90 @@ def test_later_known_readings_make_later_fields_and_only_those(field: Field) -> 
     known = training_rows(rows)
     late = (rows["local_date"] > "2019-01-09").to_numpy()
     training = known & ~late
-    result = leave_own_out(field, rows, training, known)
+    result = at_every_row(field, rows, training, known)
     assert np.isfinite(result[late]).all()
-    np.testing.assert_array_equal(result[~late], leave_own_out(field, rows, training, training)[~late])
-    assert np.isnan(leave_own_out(field, rows, training, training)[late]).all()
+    np.testing.assert_array_equal(result[~late], at_every_row(field, rows, training)[~late])
+    assert np.isnan(at_every_row(field, rows, training)[late]).all()
 
 
 @EACH
 def test_a_station_alone_has_no_field(field: Field) -> None:
     rows = city(stations=3, present=1)
     training = (rows["site_id"] == "site0").to_numpy()
-    result = leave_own_out(field, rows, training, training)
+    result = at_every_row(field, rows, training)
     assert np.isnan(result[training]).all()
     reading = rows[training].set_index("local_date")["pm25"]
     np.testing.assert_allclose(result[~training], rows.loc[~training, "local_date"].map(reading), rtol=1e-12)
+
+
+class Recorder:
+    """Keeps what it is given, and says zero."""
+
+    uses_same_day_readings = False
+
+    def __init__(self) -> None:
+        self.given: list[tuple[pd.DataFrame, NDArray[np.bool_]]] = []
+
+    def fit(self, samples: pd.DataFrame, features: Features, training: NDArray[np.bool_]) -> FittedEstimator:
+        self.given.append((samples, training))
+        return Constant(0.0)
 
 
 @EACH
 def test_an_anomaly_is_a_reading_less_the_field_of_the_others(field: Field) -> None:
     rows = city()
     training = training_rows(rows)
-    target = make_target("anomaly", rows, training, field)
-    np.testing.assert_array_equal(target.offset, leave_own_out(field, rows, training, training))
-    np.testing.assert_array_equal(target.values(rows["pm25"].to_numpy()), rows["pm25"] - target.offset)
-    known = training & (rows["local_date"] < "2019-01-04").to_numpy()
-    assert np.isnan(make_target("anomaly", rows, training, field, known).offset).any()
-    assert not make_target("absolute", rows, training).offset.any()
+    recorder = Recorder()
+    fitted = AddedToField(recorder, field).fit(hidden(rows, training), None, training)
+    assert isinstance(fitted, FittedSum)
+    ((given, trained),) = recorder.given
+    offset = at_every_row(field, rows, training)
+    np.testing.assert_array_equal(given["pm25"], np.where(training, rows["pm25"] - offset, np.nan))
+    np.testing.assert_array_equal(trained, training)
+    np.testing.assert_array_equal(fitted.predict(rows, None).mean, offset)
+    early = training & (rows["local_date"] < "2019-01-04").to_numpy()
+    recorder.given.clear()
+    nowhere = AddedToField(recorder, field).fit(hidden(rows, early), None, early).predict(rows, None).mean
+    np.testing.assert_array_equal(np.isnan(nowhere), rows["local_date"] >= "2019-01-04")
 
 
 def test_two_stations_are_too_few_for_an_anomaly() -> None:
     rows = city()
-    with pytest.raises(InputError, match="found 2 training stations, expected at least 3"):
-        make_target("anomaly", rows, rows["site_id"].isin(["site0", "site2"]).to_numpy())
+    for sites, enough in ((["site0", "site2"], False), (["site0", "site2", "site3"], True)):
+        training = rows["site_id"].isin(sites).to_numpy()
+        recorder = Recorder()
+        fitted = AddedToField(recorder).fit(hidden(rows, training), None, training)
+        assert isinstance(fitted, NothingLearnt) != enough
+        assert bool(recorder.given) == enough
 
 
 def test_references_and_fields_are_the_same_functions() -> None:
     rows = city()
     training = training_rows(rows)
-    for field, reference in {"mean": same_day_mean, "inverse_distance": inverse_distance}.items():
-        np.testing.assert_array_equal(
-            leave_own_out(field, rows, training, training),  # type: ignore[arg-type]
-            reference(rows[training], rows.drop(columns="pm25")),
-        )
+    functions = {"mean": same_day_mean, "inverse_distance": inverse_distance, "kriging": ordinary_kriging}
+    assert tuple(functions) == get_args(Field) == tuple(FIELD_REFERENCES)
+    for field, reference in functions.items():
+        expected = reference(rows[training], rows.drop(columns="pm25"))
+        np.testing.assert_array_equal(at_every_row(field, rows, training), expected)  # type: ignore[arg-type]
+        assert REFERENCES[FIELD_REFERENCES[field]] == SameDayField(field)  # type: ignore[arg-type, index]
+        assert SameDayField(field).uses_same_day_readings  # type: ignore[arg-type]
 
 
 def test_the_flag_knows_every_field_and_wants_an_anomaly() -> None:
-    assert get_args(get_type_hints(SuperviseConfig)["field"]) == get_args(Field) == tuple(FIELDS)
+    assert get_args(get_type_hints(SuperviseConfig)["field"]) == get_args(Field) == (*FIELDS, "kriging")
     config = SuperviseConfig(
-        city="Delhi", start="randomly_initialized", target="anomaly", field="kriging", spatial_weight=0.5
+        city="Delhi",
+        start="randomly_initialized",
+        estimator="paper",
+        target="anomaly",
+        field="kriging",
+        spatial_weight=0.5,
     )
     assert config.experiment == "supervised_randomly_initialized_resnet50_anomaly_kriging_spatial0.5"
-    plain = SuperviseConfig(city="Delhi", start="randomly_initialized", target="anomaly")
+    plain = SuperviseConfig(city="Delhi", start="randomly_initialized", estimator="paper", target="anomaly")
     assert plain.experiment == "supervised_randomly_initialized_resnet50_anomaly"
     with pytest.raises(ValueError, match="--field: found kriging with --target absolute"):
-        SuperviseConfig(city="Delhi", start="randomly_initialized", field="kriging")
+        SuperviseConfig(city="Delhi", start="randomly_initialized", estimator="paper", field="kriging")
     for weight in (-0.1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="--spatial_weight: found"):
-            SuperviseConfig(city="Delhi", start="randomly_initialized", spatial_weight=weight)
+            SuperviseConfig(city="Delhi", start="randomly_initialized", estimator="paper", spatial_weight=weight)

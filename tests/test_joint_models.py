@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from model_utils.estimators.anomaly import FrozenEncoder
-from model_utils.estimators.estimator import Method, Problem, hidden
-from model_utils.estimators.forests import joint
+from model_utils.estimators.estimator import Constant, Estimator, FittedEstimator, hidden
+from model_utils.estimators.forests import joint, rt_rf
 from model_utils.estimators.forests.cnn_rf import ForestOnFeatures
-from model_utils.estimators.forests.joint import JointModel, out_of_fold
+from model_utils.estimators.forests.joint import FittedJoint, JointModel, out_of_fold
 from model_utils.estimators.forests.rt_rf import fit_embedding, fit_forest, leaf_indicators
 from model_utils.estimators.ridge import RidgeHead
-from model_utils.estimators.tuned import TunedFit
 
 WIDTH = 6
 Features = NDArray[np.float32]
@@ -51,63 +49,99 @@ def of_stations(samples: pd.DataFrame, count: int) -> NDArray[np.bool_]:
     return samples["site_id"].isin(sorted(samples["site_id"].unique())[:count]).to_numpy()
 
 
-def methods(features: Features) -> dict[str, Method]:
-    return {"joint": JointModel(features, RidgeHead()), "cnn_rf": ForestOnFeatures(features)}
+ESTIMATORS: dict[str, Estimator] = {"joint": JointModel(RidgeHead()), "cnn_rf": ForestOnFeatures()}
+EACH = pytest.mark.parametrize("name", ESTIMATORS)
+FEWER_TREES = pytest.mark.usefixtures("fewer_trees")
+"""Where nothing depends on how good a prediction is."""
+
+
+@pytest.fixture
+def fewer_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rt_rf, "EMBEDDING_TREES", 80)
+
+
+def predicted(
+    estimator: Estimator, samples: pd.DataFrame, features: Features, training: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Of every row, by a fit on the training rows that knows no other reading."""
+    return estimator.fit(hidden(samples, training), features, training).predict(samples, features).mean
 
 
 def rmse(predicted: NDArray[np.float64], samples: pd.DataFrame, rows: NDArray[np.bool_]) -> float:
     return float(np.sqrt(np.mean((predicted - samples["pm25"].to_numpy())[rows] ** 2)))
 
 
-@pytest.mark.parametrize("name", ["joint", "cnn_rf"])
+@EACH
+@FEWER_TREES
 def test_readings_of_test_stations_change_no_prediction(name: str) -> None:
     samples, features = made_city()
     training = of_stations(samples, 8)
-    method = methods(features)[name]
-    predicted = method.predict(hidden(samples, training)).values
+    estimator = ESTIMATORS[name]
+    before = predicted(estimator, samples, features, training)
     shuffled = samples.copy()
     shuffled.loc[~training, "pm25"] = np.random.default_rng(1).permutation(samples["pm25"][~training])
-    # the readings are there to be misused: a method has to leave them alone, not just be kept from them
-    np.testing.assert_array_equal(method.predict(Problem(shuffled, training, training)).values, predicted)
+    # the readings are there to be misused: an estimator has to leave them alone, not just be kept from them
+    fitted = estimator.fit(shuffled, features, training)
+    np.testing.assert_array_equal(fitted.predict(shuffled, features).mean, before)
     moved = samples.copy()
     moved.loc[training, "pm25"] += np.where(samples["temperature_c"][training] > 20, 30, 0)
-    assert not np.allclose(method.predict(hidden(moved, training)).values, predicted)
-    assert not method.uses_same_day_readings
+    assert not np.allclose(predicted(estimator, moved, features, training), before)
+    assert not estimator.uses_same_day_readings
 
 
 def test_joint_knows_more_than_either_part() -> None:
     samples, features = made_city()
     training = of_stations(samples, 9)
-    problem = hidden(samples, training)
-    both = rmse(JointModel(features, RidgeHead()).predict(problem).values, samples, ~training)
-    image = rmse(FrozenEncoder(features, RidgeHead()).predict(problem).values, samples, ~training)
-    no_image = JointModel(np.zeros_like(features), RidgeHead()).predict(problem).values
-    weather = rmse(no_image, samples, ~training)
+
+    def error(estimator: Estimator, features: Features) -> float:
+        return rmse(predicted(estimator, samples, features, training), samples, ~training)
+
+    both, image = error(JointModel(RidgeHead()), features), error(RidgeHead(), features)
+    weather = error(JointModel(RidgeHead()), np.zeros_like(features))
     assert both < 0.7 * image
     assert both < 0.7 * weather
-    forest = rmse(ForestOnFeatures(features).predict(problem).values, samples, ~training)
+    forest = error(ForestOnFeatures(), features)
     assert forest < 0.9 * image
     assert forest < 0.9 * weather
+
+
+class Recorder:
+    """Keeps what it is given, and says 2.5."""
+
+    uses_same_day_readings = False
+
+    def fit(self, samples: pd.DataFrame, features: Any, training: NDArray[np.bool_]) -> FittedEstimator:
+        self.inputs, self.target, self.training = features, samples["pm25"].to_numpy(), training
+        return Constant(2.5)
 
 
 def test_prediction_is_the_forest_and_the_head_on_what_it_leaves() -> None:
     samples, features = made_city(8, 15)
     training = of_stations(samples, 6)
-    asked = {}
-
-    def constant_head(inputs, target, rows, fitted, seed):  # type: ignore[no-untyped-def]
-        asked.update(inputs=inputs, target=target)
-        return TunedFit(np.full(len(target), 2.5))
-
-    method = JointModel(features, constant_head)
-    predicted = method.predict(hidden(samples, training)).values
+    recorder = Recorder()
+    estimator = JointModel(recorder)
     weather = samples[["temperature_c", "relative_humidity_pct", "pressure_hpa"]].to_numpy()
-    forest = method.fit_weather(weather[training], samples["pm25"].to_numpy()[training], 0).forest(weather)
-    np.testing.assert_allclose(predicted, 0.95 * forest + 2.5, rtol=1e-12)
-    assert asked["inputs"].shape == (len(samples), WIDTH + 16)
-    np.testing.assert_array_equal(asked["inputs"][:, :WIDTH], features)
-    assert np.isnan(asked["target"][~training]).all()
-    assert np.isfinite(asked["target"][training]).all()
+    fitted = estimator.fit(hidden(samples, training), features, training)
+    assert isinstance(fitted, FittedJoint)
+    model = estimator.fit_weather(weather[training], samples["pm25"].to_numpy()[training], 0)
+    said = fitted.predict(samples, features).mean
+    np.testing.assert_allclose(said, 0.95 * model.forest(weather) + 2.5, rtol=1e-12)
+    assert recorder.inputs.shape == (len(samples), WIDTH + 16)
+    np.testing.assert_array_equal(recorder.inputs[:, :WIDTH], features)
+    np.testing.assert_array_equal(recorder.training, training)
+    assert np.isnan(recorder.target[~training]).all()
+    assert np.isfinite(recorder.target[training]).all()
+
+
+@EACH
+@FEWER_TREES
+def test_a_row_is_predicted_the_same_alone_as_among_others(name: str) -> None:
+    samples, features = made_city(8, 12)
+    training = of_stations(samples, 6)
+    fitted = ESTIMATORS[name].fit(hidden(samples, training), features, training)
+    whole = fitted.predict(samples, features).mean
+    few = np.random.default_rng(3).permutation(len(samples))[:7]
+    np.testing.assert_allclose(fitted.predict(samples.iloc[few], features[few]).mean, whole[few], rtol=1e-5)
 
 
 def test_out_of_fold_leaves_the_row_s_group_out() -> None:
@@ -125,15 +159,13 @@ def test_out_of_fold_leaves_the_row_s_group_out() -> None:
 def test_forecasts_of_the_readings_a_forest_was_fitted_to_hide_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     samples, features = made_city()
     training = of_stations(samples, 9)
-    problem = hidden(samples, training)
-    method = JointModel(features, RidgeHead())
-    honest = method.predict(problem).values
+    honest = predicted(JointModel(RidgeHead()), samples, features, training)
 
     def in_sample(embedding, pm25, group, seed):  # type: ignore[no-untyped-def]
         return fit_forest(embedding, pm25, seed).predict(embedding)
 
     monkeypatch.setattr(joint, "out_of_fold", in_sample)
-    original = method.predict(problem).values
+    original = predicted(JointModel(RidgeHead()), samples, features, training)
     assert rmse(honest, samples, ~training) < 0.9 * rmse(original, samples, ~training)
     image = 20 * features[:, 0] - 10 * features[:, 1]
     causes = np.column_stack([image, samples["pm25"] - image, np.ones(len(samples))])
@@ -143,55 +175,62 @@ def test_forecasts_of_the_readings_a_forest_was_fitted_to_hide_the_image(monkeyp
     assert effect[1] < 0.7
 
 
-@pytest.mark.parametrize("name", ["joint", "cnn_rf"])
+@EACH
+@FEWER_TREES
 def test_rows_in_another_order_give_the_same_predictions(name: str) -> None:
     samples, features = made_city(8, 12)
     training = of_stations(samples, 6)
     order = np.random.default_rng(2).permutation(len(samples))
-    straight = methods(features)[name].predict(hidden(samples, training)).values
-    mixed = methods(features[order])[name]
-    again = mixed.predict(hidden(samples.iloc[order].reset_index(drop=True), training[order])).values
+    straight = predicted(ESTIMATORS[name], samples, features, training)
+    mixed = samples.iloc[order].reset_index(drop=True)
+    again = predicted(ESTIMATORS[name], mixed, features[order], training[order])
     np.testing.assert_allclose(again, straight[order], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["joint", "cnn_rf"])
+@EACH
+@FEWER_TREES
 def test_no_weather_no_prediction(name: str) -> None:
     samples, features = made_city(6, 5)
     samples = samples.assign(temperature_c=np.nan, relative_humidity_pct=np.nan, pressure_hpa=np.nan)
-    assert np.isnan(methods(features)[name].predict(hidden(samples, of_stations(samples, 5))).values).all()
+    assert np.isnan(predicted(ESTIMATORS[name], samples, features, of_stations(samples, 5))).all()
 
 
-@pytest.mark.parametrize("name", ["joint", "cnn_rf"])
+@EACH
+@FEWER_TREES
 @pytest.mark.parametrize("missing", ["pressure_hpa", "temperature_c"])
 def test_some_weather_is_enough(name: str, missing: str) -> None:
     samples, features = made_city(6, 5)
-    predicted = methods(features)[name].predict(hidden(samples.assign(**{missing: np.nan}), of_stations(samples, 5)))
-    assert np.isfinite(predicted.values).all()
+    samples = samples.assign(**{missing: np.nan})
+    assert np.isfinite(predicted(ESTIMATORS[name], samples, features, of_stations(samples, 5))).all()
 
 
-@pytest.mark.parametrize("name", ["joint", "cnn_rf"])
+@EACH
+@FEWER_TREES
 def test_weather_that_never_changes(name: str) -> None:
     samples, features = made_city(6, 5)
     samples = samples.assign(temperature_c=20.0, relative_humidity_pct=50.0, pressure_hpa=980.0)
-    predicted = methods(features)[name].predict(hidden(samples, of_stations(samples, 5))).values
-    assert np.corrcoef(predicted, samples["pm25"])[0, 1] > 0.2  # what the image says is left
+    said = predicted(ESTIMATORS[name], samples, features, of_stations(samples, 5))
+    assert np.corrcoef(said, samples["pm25"])[0, 1] > 0.2  # what the image says is left
 
 
+@FEWER_TREES
 @pytest.mark.parametrize("stations", [1, 2, 5])
 @pytest.mark.parametrize("dates", [1, 2, 6])
 def test_few_stations_and_dates(stations: int, dates: int) -> None:
     samples, features = made_city(stations + 2, dates)
-    problem = hidden(samples, of_stations(samples, stations))
-    predicted = {name: method.predict(problem).values for name, method in methods(features).items()}
-    assert np.isfinite(predicted["cnn_rf"]).all()
+    training = of_stations(samples, stations)
+    said = {name: predicted(estimator, samples, features, training) for name, estimator in ESTIMATORS.items()}
+    assert np.isfinite(said["cnn_rf"]).all()
     nothing_to_leave_out = stations < 5 and dates == 1
-    assert np.isnan(predicted["joint"]).all() if nothing_to_leave_out else np.isfinite(predicted["joint"]).all()
-    none = replace(problem, training=np.zeros(len(samples), dtype=bool))
-    assert all(np.isnan(method.predict(none).values).all() for method in methods(features).values())
+    assert np.isnan(said["joint"]).all() if nothing_to_leave_out else np.isfinite(said["joint"]).all()
+    none = np.zeros(len(samples), dtype=bool)
+    assert all(np.isnan(predicted(estimator, samples, features, none)).all() for estimator in ESTIMATORS.values())
 
 
+@FEWER_TREES
 def test_head_says_what_it_tried() -> None:
     samples, features = made_city(7, 8)
-    prediction = JointModel(features, RidgeHead()).predict(hidden(samples, of_stations(samples, 6)))
-    assert prediction.trials > 1
-    assert set(prediction.chosen) == {"components", "penalty"}
+    training = of_stations(samples, 6)
+    fitted = JointModel(RidgeHead()).fit(hidden(samples, training), features, training)
+    assert fitted.trials > 1
+    assert set(fitted.chosen) == {"components", "penalty"}

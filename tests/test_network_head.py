@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
+from model_utils.errors import InputError
+from model_utils.estimators.estimator import Constant
 from model_utils.estimators.head import HeadSettings, fit_head, shuffled_batches
-from model_utils.estimators.network import NetworkHead
+from model_utils.estimators.network import PaperHead, TunedHead
 from model_utils.sampling.splits import validation_rows
 
 SETTINGS = HeadSettings(epochs=30, patience=5, batch_size=64)
@@ -26,15 +28,19 @@ def world(stations=10, days=20, width=6):
     return samples, features, target, site, day
 
 
-def fit(head, samples, features, target, training, seed=0):
-    return head(features, np.where(training, target, np.nan), samples, training, seed)
+def fit(head, samples, features, target, training):
+    return head.fit(samples.assign(pm25=np.where(training, target, np.nan)), features, training)
+
+
+def predict(fitted, features):
+    return fitted.predict(pd.DataFrame(index=range(len(features))), features).mean
 
 
 def test_takes_the_setting_with_the_lowest_validation_loss():
     samples, features, target, site, _ = world()
     training = site < 8
-    head = NetworkHead(SETTINGS, learning_rates=(1e-4, 3e-3), weight_decays=(1e-4, 1e-1))
-    found = fit(head, samples, features, target, training, seed=4)
+    head = TunedHead(replace(SETTINGS, seed=4), learning_rates=(1e-4, 3e-3), weight_decays=(1e-4, 1e-1))
+    found = fit(head, samples, features, target, training)
     order = samples[training].sort_values(["site_id", "local_date"]).index.to_numpy()
     validation = validation_rows(samples.iloc[order], 0.2, 4)
     fits = {
@@ -50,29 +56,47 @@ def test_takes_the_setting_with_the_lowest_validation_loss():
     best = min(fits, key=lambda setting: fits[setting].history["validation_loss"].min())
     assert found.trials == 4
     assert (found.chosen["learning_rate"], found.chosen["weight_decay"]) == best
-    np.testing.assert_array_equal(found.predicted, fits[best].predict(features))
+    assert found.chosen["epochs"] == fits[best].best_epoch
+    np.testing.assert_array_equal(predict(found, features), predict(fits[best], features))
     test = ~training
-    assert np.sqrt(((found.predicted - target)[test] ** 2).mean()) < 0.3 * target.std()
+    assert np.sqrt(((predict(found, features) - target)[test] ** 2).mean()) < 0.3 * target.std()
 
 
 def test_order_of_rows_does_not_matter():
     samples, features, target, site, _ = world()
     training, order = site < 6, np.random.default_rng(1).permutation(len(samples))
-    head = NetworkHead(replace(SETTINGS, epochs=5), learning_rates=(1e-3,), weight_decays=(1e-4,))
+    head = TunedHead(replace(SETTINGS, epochs=5), learning_rates=(1e-3,), weight_decays=(1e-4,))
     found = fit(head, samples, features, target, training)
     other = fit(head, samples.iloc[order], features[order], target[order], training[order])
-    np.testing.assert_allclose(other.predicted, found.predicted[order], rtol=1e-5)
+    np.testing.assert_allclose(predict(other, features[order]), predict(found, features)[order], rtol=1e-5)
+
+
+def test_the_paper_s_head_keeps_validation_stations_apart_and_a_row_without_a_reading_teaches_nothing():
+    samples, features, target, site, day = world()
+    training = site < 8
+    settings = replace(SETTINGS, epochs=4, seed=2)
+    known = training & (np.arange(len(site)) % 7 > 0)
+    validation = validation_rows(samples[known], 0.4, 2)
+    assert 0 < validation.sum() < known.sum()
+    expected = fit_head(features[known], target[known], validation, settings)
+    found = PaperHead(settings, 0.4).fit(samples.assign(pm25=np.where(known, target, np.nan)), features, training)
+    pd.testing.assert_frame_equal(found.history, expected.history)
+    np.testing.assert_array_equal(predict(found, features), predict(expected, features))
+    one_date = (site < 3) & (day == 0)
+    with pytest.raises(InputError, match="found 3 stations on 1 date"):
+        fit(PaperHead(settings), samples, features, target, one_date)
 
 
 def test_few_rows_work():
     samples, features, target, site, day = world()
-    head = NetworkHead(replace(SETTINGS, epochs=3))
+    head = TunedHead(replace(SETTINGS, epochs=3))
     found = fit(head, samples, features, target, site == 0)
-    assert np.isfinite(found.predicted).all()
+    assert np.isfinite(predict(found, features)).all()
     assert found.trials == 6
     one_date = (site < 3) & (day == 0)
     found = fit(head, samples, features, target, one_date)
-    np.testing.assert_allclose(found.predicted, target[one_date].mean())
+    assert found == Constant(pytest.approx(target[one_date].mean()))
+    np.testing.assert_allclose(predict(found, features), target[one_date].mean())
     assert found.trials == 0
 
 
@@ -93,7 +117,7 @@ def test_history_of_a_spatial_fit_is_the_spatial_loss():
     validation = site >= 7
     settings = replace(SETTINGS, spatial_weight=3.0)
     fitted = fit_head(features, target, validation, settings, day)
-    error = (fitted.predict(features) - target)[validation] / float(fitted.head.target_std)
+    error = (predict(fitted, features) - target)[validation] / float(fitted.head().target_std)
     anomaly = error - pd.Series(error).groupby(day[validation]).transform("mean").to_numpy()
     expected = (error**2).mean() + 3 * (anomaly**2).mean()
     assert fitted.history["validation_loss"].min() == pytest.approx(expected, rel=1e-4)
@@ -104,7 +128,7 @@ def test_without_a_spatial_weight_dates_change_nothing():
     plain = fit_head(features, target, site >= 7, SETTINGS)
     pd.testing.assert_frame_equal(fit_head(features, target, site >= 7, SETTINGS, day).history, plain.history)
     spatial = fit_head(features, target, site >= 7, replace(SETTINGS, spatial_weight=1.0), day)
-    assert not np.array_equal(spatial.predict(features), plain.predict(features))
+    assert not np.array_equal(predict(spatial, features), predict(plain, features))
 
 
 def test_spatial_loss_finds_what_differs_between_stations():
@@ -119,7 +143,8 @@ def test_spatial_loss_finds_what_differs_between_stations():
 
     def spatial_r(weight):
         settings = HeadSettings(epochs=60, dropout=0.0, spatial_weight=weight)
-        predicted = fit_head(features[~test], target[~test], validation, settings, day[~test]).predict(features[test])
+        fitted = fit_head(features[~test], target[~test], validation, settings, day[~test])
+        predicted = predict(fitted, features[test])
         means = pd.DataFrame({"p": predicted, "t": target[test]}).groupby(site[test]).mean()
         return means.corr().iloc[0, 1]
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
@@ -37,8 +41,18 @@ def day_mean(values, date):
     return frame.groupby(np.asarray(date)).transform("mean").to_numpy()
 
 
-def fit(head, samples, features, target, training, seed=0):
-    return head(features, np.where(training, target, np.nan), samples, training, seed)
+class Found(NamedTuple):
+    """What a fit predicts of every row, and what it chose from how many settings."""
+
+    predicted: NDArray[np.float64]
+    chosen: Mapping[str, float]
+    trials: int
+
+
+def fit(head, samples, features, target, training):
+    known = samples.assign(pm25=np.where(training, target, np.nan))
+    fitted = head.fit(known, features, training)
+    return Found(fitted.predict(known, features).mean, fitted.chosen, fitted.trials)
 
 
 def components_tried(training_rows, group, width):
@@ -65,7 +79,7 @@ def test_equals_a_search_by_scikit_learn(days, width):
             errors[count, penalty] = total
     count, penalty = min(errors, key=errors.__getitem__)
     model = make_pipeline(StandardScaler(), PCA(count, svd_solver="full"), Ridge(penalty * len(y), solver="cholesky"))
-    found = fit(RidgeHead(), samples, features, target, training, seed=3)
+    found = fit(RidgeHead(seed=3), samples, features, target, training)
     assert found.chosen == {"components": count, "penalty": penalty}
     assert found.trials == len(errors)
     np.testing.assert_allclose(found.predicted, model.fit(x, y).predict(features.astype(float)), rtol=1e-8)
