@@ -10,15 +10,21 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from model_utils.estimators.references.catalogue import REFERENCES
+from model_utils.estimators.estimator import Estimator
+from model_utils.estimators.references.catalogue import FIELD_REFERENCES, ON_BAND_STATISTICS, REFERENCES
 from model_utils.estimators.references.ceilings import ceilings
-from model_utils.estimators.references.coordinates import latitude_longitude
+from model_utils.estimators.references.coordinates import Plane
 from model_utils.estimators.references.kriging import ordinary_kriging
 from model_utils.estimators.references.same_day import inverse_distance, same_day_mean
 from model_utils.evaluation.statistics import evaluate
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
+
+
+HIDDEN = {"true_land_use_increment": 0.1, "true_optical_depth": 0.5}
+CEILINGS = ceilings(pd.DataFrame(HIDDEN, index=[0]))
 
 
 def readings(stations: int = 9, days: int = 30, seed: int = 0) -> pd.DataFrame:
@@ -43,6 +49,18 @@ def readings(stations: int = 9, days: int = 30, seed: int = 0) -> pd.DataFrame:
 def split(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     held_out = rows["site_id"].isin(["site1", "site4", "site7"])
     return rows[~held_out], rows[held_out].drop(columns="pm25")
+
+
+def predicted(estimator: Estimator, train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
+    """Fits `train` and predicts `test`; the features are two numbers that depend on the row alone."""
+    rows = pd.concat([train, test])
+    features = np.column_stack([rows["local_date"].dt.day_of_year, np.arange(len(rows)) % 7]).astype(np.float32)
+    fitted = estimator.fit(rows, features, np.arange(len(rows)) < len(train))
+    return fitted.predict(test, features[len(train) :]).mean
+
+
+def latitude_longitude(train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
+    return predicted(Plane(), train, test)
 
 
 def kilometres(a: object, b: object) -> float:
@@ -99,12 +117,16 @@ def test_two_readings_of_a_station_in_a_day_count_as_their_mean() -> None:
         assert predict(train, test) == pytest.approx([50.0])
 
 
-@pytest.mark.parametrize("reference", REFERENCES, ids=lambda reference: reference.name)
-def test_no_training_reading_at_all_gives_nan(reference) -> None:  # type: ignore[no-untyped-def]
-    train, test = split(readings())
+@pytest.mark.parametrize("name", [*REFERENCES, *CEILINGS])
+def test_no_training_reading_at_all_gives_nan(name: str) -> None:
+    reference = {**REFERENCES, **CEILINGS}[name]
+    train, test = (
+        rows.assign(temperature_c=20.0 + rows["local_date"].dt.day_of_year, **HIDDEN) for rows in split(readings())
+    )
     for nothing in (train.iloc[:0], train.assign(pm25=np.nan)):
-        assert np.isnan(reference.predict(nothing, test)).all()
-    assert reference.predict(train, test.iloc[:0]).shape == (0,)
+        assert np.isnan(predicted(reference, nothing, test)).all()
+    assert predicted(reference, train, test.iloc[:0]).shape == (0,)
+    assert np.isfinite(predicted(reference, train, test)[test["local_date"] != "2019-01-05"]).all()
 
 
 @settings(max_examples=30, deadline=None)
@@ -124,13 +146,13 @@ def test_four_stations_make_no_plane_and_stations_on_a_meridian_only_a_slope_alo
     few = rows[rows["site_id"].isin(["site0", "site1", "site2", "site3"])]
     np.testing.assert_allclose(latitude_longitude(few, rows), few["pm25"].astype(float).mean())
     rows = rows.assign(longitude=77.2, pm25=rows["local_date"].dt.day_of_year + 30 * rows["latitude"])
-    predicted = latitude_longitude(rows, rows.assign(longitude=77.9))
-    difference = predicted - 30 * rows["latitude"]
+    difference = latitude_longitude(rows, rows.assign(longitude=77.9)) - 30 * rows["latitude"]
     np.testing.assert_allclose(difference, difference.iloc[0])
 
 
-def test_names_are_unique() -> None:
-    assert len({reference.name for reference in REFERENCES}) == len(REFERENCES)
+def test_names_are_unique_and_those_that_are_looked_up_are_there() -> None:
+    assert not set(REFERENCES) & set(CEILINGS)
+    assert {*FIELD_REFERENCES.values(), ON_BAND_STATISTICS} <= set(REFERENCES)
 
 
 @pytest.mark.real
@@ -156,11 +178,12 @@ def test_real_readings_flatter_a_guess_without_images() -> None:
     rows = pd.concat(frames).dropna(subset="pm25")
     scores = {}
     for predict in (same_day_mean, inverse_distance, ordinary_kriging, latitude_longitude):
-        predicted = [
-            predict(rows[rows["site_id"] != site], rows[rows["site_id"] == site]) for site in rows["site_id"].unique()
+        said = [
+            predict(rows[rows["site_id"] != site], rows[rows["site_id"] == site].drop(columns="pm25"))
+            for site in rows["site_id"].unique()
         ]
         scores[predict.__name__] = evaluate(
-            rows.rename(columns={"pm25": "observed"}).assign(predicted=np.concatenate(predicted)), draws=100
+            rows.rename(columns={"pm25": "observed"}).assign(predicted=np.concatenate(said)), draws=100
         )
     mean, inverse = scores["same_day_mean"], scores["inverse_distance"]
     assert mean["n_stations"] == 37
@@ -188,12 +211,15 @@ def test_ceilings_recover_a_world_made_of_their_columns() -> None:
         }
     )
     train, test = rows[site < 10], rows[site >= 10]
-    named = {ceiling.name: ceiling.predict(train, test.drop(columns="pm25")) for ceiling in ceilings(rows)}
+    named = {name: predicted(ceiling, train, test.drop(columns="pm25")) for name, ceiling in ceilings(rows).items()}
     assert set(named) == {"ceiling_true_land_use", "ceiling_true_optical_depth", "ceiling_true_both"}
     np.testing.assert_allclose(named["ceiling_true_both"], test["pm25"], rtol=1e-6)
     assert np.ptp(named["ceiling_true_land_use"][test["site_id"] == "s10"]) < 1e-9
     real = rows.drop(columns=["true_land_use_increment"])
-    assert [ceiling.name for ceiling in ceilings(real)] == ["ceiling_true_optical_depth"]
+    assert list(ceilings(real)) == ["ceiling_true_optical_depth"]
+    unread = train.assign(pm25=train["pm25"].where(np.arange(len(train)) % 3 > 0))  # a gap is no row to learn from
+    again = predicted(ceilings(rows)["ceiling_true_both"], unread, test.drop(columns="pm25"))
+    np.testing.assert_allclose(again, test["pm25"], rtol=1e-6)
 
 
 def test_a_ceiling_of_one_station_is_its_level_not_its_rounding() -> None:
@@ -208,5 +234,5 @@ def test_a_ceiling_of_one_station_is_its_level_not_its_rounding() -> None:
         }
     )
     test = rows.assign(site_id="b", true_land_use_increment=-0.3).drop(columns="pm25")
-    predicted = ceilings(rows)[0].predict(rows, test)
-    np.testing.assert_allclose(predicted, np.exp(np.log(rows["pm25"]).mean()))
+    said = predicted(ceilings(rows)["ceiling_true_land_use"], rows, test)
+    np.testing.assert_allclose(said, np.exp(np.log(rows["pm25"]).mean()))

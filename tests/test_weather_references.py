@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
+from model_utils.estimators.estimator import Estimator, NothingLearnt, hidden
 from model_utils.estimators.references import weather as weather_references
-from model_utils.estimators.references.catalogue import REFERENCES
+from model_utils.estimators.references.catalogue import ON_BAND_STATISTICS, REFERENCES
 from model_utils.estimators.references.cross_validated_ridge import PENALTIES, left_out
-from model_utils.estimators.references.weather import weather_forest, weather_ridge
 from model_utils.estimators.references.weather_inputs import WEATHER_COLUMNS, weather_inputs
+
+
+def predicted(estimator: Estimator, train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
+    """Fits `train` and predicts `test`, whose weather is known and whose readings are there if it has them."""
+    rows = pd.concat([train, test])
+    fitted = estimator.fit(rows, None, np.arange(len(rows)) < len(train))
+    return fitted.predict(test, None).mean
+
+
+def weather_ridge(train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
+    return predicted(weather_references.weather_ridge(), train, test)
+
+
+def weather_forest(train: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
+    return predicted(weather_references.weather_forest(), train, test)
+
 
 BOTH = pytest.mark.parametrize("predict", [weather_ridge, weather_forest])
 
@@ -70,10 +89,72 @@ def test_gaps_are_filled_as_a_slow_loop_fills_them(seed: int, missing: float) ->
         trained = filled[training & ~np.isnan(filled)]
         if len(trained):
             expected[name] = np.where(np.isnan(filled), np.median(trained), filled)
+    values = found.values(rows)
     assert found.names == tuple(expected)
-    assert found.values.shape == (len(rows), len(expected))
+    assert values.shape == (len(rows), len(expected))
     for column, name in enumerate(found.names):
-        np.testing.assert_allclose(found.values[:, column], expected[name], rtol=1e-12)
+        np.testing.assert_allclose(values[:, column], expected[name], rtol=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), missing=st.sampled_from([0.0, 0.3, 0.8, 0.97]))
+def test_a_row_is_filled_by_itself_and_by_the_fit_whatever_rows_it_comes_with(seed: int, missing: float) -> None:
+    """Also rows that the fit has not seen: of its dates, and of others, whose gaps take what is typical."""
+    random = np.random.default_rng(seed)
+    rows = world(stations=6, days=8, missing=missing, seed=seed)
+    fitted, new = rows[rows["site_id"] < "s4"], rows[rows["site_id"] >= "s4"]
+    found = weather_inputs(fitted, np.ones(len(fitted), dtype=bool))
+    later = new.assign(local_date=new["local_date"] + pd.Timedelta(days=100))
+    asked = pd.concat([fitted, new, later])
+    whole = found.values(asked)
+    assert np.isfinite(whole).all()
+    some = random.permutation(len(asked))[: int(random.integers(1, 9))]
+    np.testing.assert_array_equal(found.values(asked.iloc[some]), whole[some])
+    for row in some:
+        np.testing.assert_array_equal(found.values(asked.iloc[[row]]), whole[[row]])
+    medians = fitted.astype(dict.fromkeys(found.names, float)).groupby("local_date")[list(found.names)].median()
+    of_date = medians.reindex(new["local_date"]).to_numpy()
+    typical = found.values(later.assign(**dict.fromkeys(WEATHER_COLUMNS, np.nan)))
+    assert (typical == typical[:1]).all()
+    own = new[list(found.names)].to_numpy(float)
+    expected = np.where(np.isnan(own), np.where(np.isnan(of_date), typical, of_date), own)
+    np.testing.assert_allclose(whole[len(fitted) : len(fitted) + len(new)], expected, rtol=1e-12)
+    expected = np.where(np.isnan(own), typical, own)
+    np.testing.assert_array_equal(whole[len(fitted) + len(new) :], expected)
+    without = found.values(later.drop(columns=list(WEATHER_COLUMNS)))  # an archive without weather
+    np.testing.assert_array_equal(without, typical)
+    assert found.values(asked.iloc[:0]).shape == (0, len(found.names))
+
+
+def test_dates_of_any_resolution_are_the_same_dates() -> None:
+    rows = world(stations=4, days=6, missing=0.6)
+    training = (rows["site_id"] < "s2").to_numpy()
+    plain = weather_inputs(rows, training).values(rows)
+    for unit in ("s", "ms", "us"):
+        coarse = rows.assign(local_date=rows["local_date"].astype(f"datetime64[{unit}]"))
+        np.testing.assert_array_equal(weather_inputs(rows, training).values(coarse), plain)
+        np.testing.assert_array_equal(weather_inputs(coarse, training).values(rows), plain)
+
+
+def test_weather_that_cannot_be_is_refused() -> None:
+    rows = world(stations=4, days=6)
+    good = weather_inputs(rows, np.ones(len(rows), dtype=bool))
+    for changed in (
+        {"names": ("temperature_c", "wind", "pressure_hpa")},
+        {"names": good.names[:2]},
+        {"names": (good.names[0], *good.names[:2])},
+        {"dates": good.dates[1:]},
+        {"dates": good.dates[[0, 0, *range(2, len(good.dates))]]},
+        {"dates": np.append(good.dates[1:], np.datetime64("NaT"))},
+        {"of_date": good.of_date[:, :2]},
+        {"of_date": good.of_date.ravel()},
+        {"of_date": np.where(good.of_date == good.of_date[2, 1], np.inf, good.of_date)},
+        {"typical": good.typical[:2]},
+        {"typical": np.append(good.typical[:2], np.nan)},
+        {"typical": good.typical[:, None]},
+    ):
+        with pytest.raises(ValueError, match="weather: found"):
+            replace(good, **changed)
 
 
 def test_known_weather_stays_and_a_gap_takes_the_day_of_test_stations_too() -> None:
@@ -86,10 +167,10 @@ def test_known_weather_stays_and_a_gap_takes_the_day_of_test_stations_too() -> N
     )
     found = weather_inputs(rows, np.array([True, False, False, False]))
     assert found.names == ("temperature_c",)
-    np.testing.assert_array_equal(found.values, [[12], [10], [14], [12]])
+    np.testing.assert_array_equal(found.values(rows), [[12], [10], [14], [12]])
     nothing = weather_inputs(rows[["local_date"]], np.array([True, False, False, False]))
     assert nothing.names == ()
-    assert nothing.values.shape == (4, 0)
+    assert nothing.values(rows).shape == (4, 0)
     assert weather_inputs(rows, np.zeros(4, dtype=bool)).names == ()
 
 
@@ -124,7 +205,7 @@ def test_the_ridge_equals_a_grid_search_written_out() -> None:
     rows["pm25"] += np.random.default_rng(0).normal(0, 40, len(rows))
     train, test = split(rows)
     both = pd.concat([train, test])
-    inputs = weather_inputs(both, both["pm25"].notna().to_numpy()).values
+    inputs = weather_inputs(both, both["pm25"].notna().to_numpy()).values(both)
     scaler = StandardScaler().fit(inputs[: len(train)])
     search = GridSearchCV(
         TransformedTargetRegressor(Ridge()),
@@ -142,7 +223,7 @@ def test_the_forest_is_scikit_learns_on_filled_weather() -> None:
     rows = world(missing=0.3).sort_values(["pressure_hpa", "relative_humidity_pct", "temperature_c", "pm25"])
     train, test = split(rows)
     both = pd.concat([train, test])
-    inputs = weather_inputs(both, both["pm25"].notna().to_numpy()).values
+    inputs = weather_inputs(both, both["pm25"].notna().to_numpy()).values(both)
     order = sorted(range(len(train)), key=lambda row: (*inputs[row][::-1], train["pm25"].iloc[row]))
     forest = RandomForestRegressor(n_estimators=30, min_samples_leaf=5, random_state=0)
     forest.fit(inputs[order], train["pm25"].to_numpy()[order])
@@ -223,9 +304,26 @@ def test_rows_without_a_reading_are_no_rows_to_learn_from() -> None:
         np.testing.assert_array_equal(predict(pd.concat([train, extra]), test), predict(train, test))
 
 
+@BOTH
+def test_rows_that_came_later_are_predicted_as_if_they_had_been_there(predict) -> None:
+    """A forest or a line learns nothing from where it is asked: cells of a map are predicted long after the fit."""
+    rows = world()
+    train, test = split(rows)
+    estimator = {weather_ridge: weather_references.weather_ridge, weather_forest: weather_references.weather_forest}
+    alone = estimator[predict]().fit(train, None, np.ones(len(train), dtype=bool))
+    np.testing.assert_allclose(alone.predict(test, None).mean, predict(train, test), rtol=1e-12)
+    assert alone.trials == (len(PENALTIES) if predict is weather_ridge else 0)
+
+
 def test_the_catalogue_counts_what_each_tries() -> None:
-    trials = {reference.name: reference.trials for reference in REFERENCES}
+    rows = world()
+    training = (~rows["site_id"].isin(["s1", "s4"])).to_numpy()
+    known, features = hidden(rows, training), rows[list(WEATHER_COLUMNS)].to_numpy()
+    fits = {name: reference.fit(known, features, training) for name, reference in REFERENCES.items()}
+    assert not any(isinstance(fit, NothingLearnt) for fit in fits.values())
+    trials = {name: fit.trials for name, fit in fits.items()}
+    assert set(fits[ON_BAND_STATISTICS].chosen) == set(fits["weather_ridge"].chosen) == {"penalty"}
     assert trials["band_statistics_ridge"] == trials["weather_ridge"] == len(PENALTIES)
     assert trials["weather_forest"] == trials["same_day_mean"] == 0
-    named = {reference.name: reference.uses_same_day_readings for reference in REFERENCES}
+    named = {name: reference.uses_same_day_readings for name, reference in REFERENCES.items()}
     assert not named["band_statistics_ridge"] | named["weather_ridge"] | named["weather_forest"]

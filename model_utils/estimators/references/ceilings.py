@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
-from model_utils.estimators.estimator import Features, FittedEstimator, Prediction, without_sd
+from model_utils.estimators.estimator import Features, FittedEstimator, NothingLearnt, Prediction, without_sd
 
 LAND_USE, OPTICAL_DEPTH = "true_land_use_increment", "true_optical_depth"
 _NAMED = {
@@ -48,8 +48,10 @@ class HiddenTruth:
         return False
 
     def fit(self, samples: pd.DataFrame, features: Features, training: NDArray[np.bool_]) -> FittedEstimator:
-        """Fits the training rows."""
-        train = samples[training]
+        """Fits the training rows that have a reading; says nothing where none has."""
+        train = samples[training & samples["pm25"].notna().to_numpy()]
+        if train.empty:
+            return NothingLearnt()
         design = _design(train, self.columns)
         varies = np.ptp(design, axis=0) > 0  # a single station's land use would get a slope from its rounding
         model = LinearRegression().fit(design * varies, np.log(train["pm25"].to_numpy(np.float64).clip(1)))

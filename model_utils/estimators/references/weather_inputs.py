@@ -34,8 +34,14 @@ class WeatherInputs(Saved):
     typical: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        if not set(self.names) <= set(WEATHER_COLUMNS) or self.of_date.shape != (len(self.dates), len(self.names)):
-            raise ValueError(f"weather: found {self.names} of {self.of_date.shape} values")
+        dates, count = len(np.unique(self.dates)), len(self.names)
+        if len(set(self.names)) != count or not set(self.names) <= set(WEATHER_COLUMNS):
+            raise ValueError(f"weather: found {', '.join(self.names)}, expected some of {', '.join(WEATHER_COLUMNS)}")
+        shapes = self.dates.shape, self.of_date.shape, self.typical.shape
+        if shapes != ((dates,), (dates, count), (count,)):
+            raise ValueError(f"weather: found {count} names, {dates} different dates, and arrays of {shapes}")
+        if np.isnat(self.dates).any() or np.isinf(self.of_date).any() or not np.isfinite(self.typical).all():
+            raise ValueError("weather: found a date or a value that is none")
 
     def values(self, samples: pd.DataFrame) -> NDArray[np.float64]:
         """Weather of n rows, n x k, finite, in the units that the names end with."""
