@@ -1,60 +1,15 @@
-"""Intervals that hold at stations nobody trained on."""
+"""How wide an interval is, from the errors at stations that a fit has not seen."""
 
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model_utils.estimators.conformal import calibrated_intervals, conformal_quantile, station_intervals
-
-STATIONS, TRAINING = 51, 24
-
-
-def ridge(features: NDArray[np.float64], pm25: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    centre, mean = features[mask].mean(axis=0), pm25[mask].mean()
-    x = features[mask] - centre
-    weights = np.linalg.solve(x.T @ x + 10 * np.eye(x.shape[1]), x.T @ (pm25[mask] - mean))
-    return np.asarray((features - centre) @ weights + mean)
-
-
-def coverage_of_world(seed: int, effect: float) -> tuple[float, float]:
-    """Stations with effects that features half explain, days that all share, and noise that grows with the level.
-
-    Returns:
-        Share of readings of new stations in their intervals, and that of intervals by rows of the fit's own residuals.
-    """
-    random = np.random.default_rng(seed)
-    station, day = np.nonzero(random.random((STATIONS, 50)) < 0.6)
-    level = np.exp(random.normal(4.4, 0.6, 50))
-    ground = random.normal(size=(STATIONS, 6))
-    offset = effect * (0.25 * ground.sum(axis=1) + 0.8 * random.normal(size=STATIONS))
-    pm25 = level[day] * (1 + offset[station] + 0.15 * random.standard_normal(len(day)))
-    haze = (np.log(level) + random.normal(0, 0.15, 50))[day] + random.normal(0, 0.1, len(day))
-    blurred = ground[station] + 0.1 * random.normal(size=(len(day), 6))
-    features = np.column_stack([haze, np.exp(haze) / 50, blurred, random.normal(size=(len(day), 6))])
-    training = station < TRAINING
-    samples = pd.DataFrame(
-        {"site_id": [f"s{number:02d}" for number in station], "pm25": np.where(training, pm25, np.nan)}
-    )
-    predicted = ridge(features, pm25, training)
-    lower, upper = station_intervals(
-        lambda mask: ridge(features, pm25, mask), samples, training, predicted, 0.9, seed=seed
-    )
-    inside = (lower <= pm25) & (pm25 <= upper)
-    error = np.abs(pm25 - predicted)
-    return float(inside[~training].mean()), float((error <= np.quantile(error[training], 0.9))[~training].mean())
-
-
-@pytest.mark.parametrize("effect", [0.05, 0.15, 0.4])
-def test_ninety_percent_intervals_cover_ninety_percent_at_new_stations(effect: float) -> None:
-    covered, by_rows = np.mean([coverage_of_world(seed, effect) for seed in range(150)], axis=0)
-    assert covered == pytest.approx(0.9, abs=0.015)
-    if effect == 0.4:
-        assert by_rows < 0.87, "or these worlds do not need intervals by station"
+from model_utils.estimators.conformal import calibrated_intervals, conformal_quantile
+from model_utils.estimators.estimator import Prediction, without_sd
 
 
 def mixture(random: np.random.Generator, stations: int, spread: float, rows: int) -> tuple[NDArray[np.float64], ...]:
@@ -132,7 +87,7 @@ def calibration(seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]
 def test_intervals_widen_with_the_prediction_and_never_reach_below_zero() -> None:
     observed, unseen, station = calibration()
     predicted = np.array([5.0, 50, 100, 200, np.nan])
-    lower, upper = calibrated_intervals(observed, unseen, station, predicted)
+    lower, upper = calibrated_intervals(observed, without_sd(unseen), station, without_sd(predicted))
     assert lower.min(initial=9, where=np.isfinite(lower)) >= 0
     width = (upper - lower)[1:4]
     assert width[2] == pytest.approx(2 * width[1], rel=0.15)
@@ -140,59 +95,76 @@ def test_intervals_widen_with_the_prediction_and_never_reach_below_zero() -> Non
     assert (lower[:4] <= predicted[:4]).all()
     assert (predicted[:4] <= upper[:4]).all()
     # what is neither read nor predicted has no say
+    longer = without_sd(np.append(unseen, [70, np.nan]))
     with_gaps = calibrated_intervals(
-        np.append(observed, [np.nan, 1e6]), np.append(unseen, [70, np.nan]), np.append(station, [0, 1]), predicted
+        np.append(observed, [np.nan, 1e6]), longer, np.append(station, [0, 1]), without_sd(predicted)
     )
     np.testing.assert_array_equal(with_gaps, (lower, upper))
 
 
 def test_a_prediction_without_spread_or_without_error_is_survived() -> None:
     observed, _, station = calibration()
-    lower, upper = calibrated_intervals(observed, np.full(400, 100.0), station, np.full(3, 100.0))
+    flat = without_sd(np.full(400, 100.0))
+    lower, upper = calibrated_intervals(observed, flat, station, without_sd(np.full(3, 100.0)))
     inside = (lower[0] <= observed) & (observed <= upper[0])
     assert inside.mean() == pytest.approx(0.9, abs=0.04)
-    lower, upper = calibrated_intervals(observed, observed, station, observed)
+    lower, upper = calibrated_intervals(observed, without_sd(observed), station, without_sd(observed))
     np.testing.assert_allclose((lower, upper), (observed.clip(0), observed))
 
 
 def test_a_few_wild_predictions_leave_the_other_intervals_as_they_are() -> None:
     observed, unseen, station = calibration()
-    predicted = np.array([30.0, 100, 250])
-    lower, upper = calibrated_intervals(observed, unseen, station, predicted)
+    predicted = without_sd(np.array([30.0, 100, 250]))
+    lower, upper = calibrated_intervals(observed, without_sd(unseen), station, predicted)
     unseen[::50] = -3000  # of every second station one prediction
-    wild_lower, wild_upper = calibrated_intervals(observed, unseen, station, predicted)
+    wild_lower, wild_upper = calibrated_intervals(observed, without_sd(unseen), station, predicted)
     np.testing.assert_allclose(wild_upper - wild_lower, upper - lower, rtol=0.3)
-    assert (calibrated_intervals(observed, unseen, station, np.array([-3000.0]))[1] >= 0).all()
+    low = calibrated_intervals(observed, without_sd(unseen), station, without_sd(np.array([-3000.0])))
+    assert (low[1] >= 0).all()
 
 
 def test_too_few_stations_have_no_intervals() -> None:
     observed, unseen, station = calibration()
-    two = np.where(station < 2, unseen, np.nan)
-    assert np.isnan(calibrated_intervals(observed, two, station, unseen)).all()
-    assert np.isfinite(calibrated_intervals(observed, np.where(station < 3, unseen, np.nan), station, unseen)).all()
-    samples = pd.DataFrame({"site_id": station.astype(str), "pm25": observed})
-    for stations, some in ((4, False), (5, True)):
-        training = station < stations
-        bounds = station_intervals(lambda mask: unseen, samples, training.astype(bool), unseen)
+    for stations, some in ((2, False), (3, True)):
+        few = without_sd(np.where(station < stations, unseen, np.nan))
+        bounds = calibrated_intervals(observed, few, station, without_sd(unseen))
         assert np.isfinite(bounds).all() == some
+        assert np.isnan(bounds).all() != some
 
 
-def test_no_station_is_calibrated_by_a_fit_that_saw_it_and_the_order_of_rows_is_nothing() -> None:
+def test_with_a_predicted_standard_deviation_errors_are_scored_in_units_of_it() -> None:
+    """How sure a prediction is has nothing to do with how high it is, so a line on the level could not tell it."""
+    random = np.random.default_rng(0)
+    station = np.repeat(np.arange(10), 40).astype(object)
+    unseen = Prediction(random.uniform(100, 300, 400), random.choice([2.0, 20.0], 400))
+    observed = unseen.mean + 1.5 * unseen.sd * random.standard_normal(400)
+    mean, sd = np.array([200.0, 200, 150, 5, 200]), np.array([2.0, 20, 7, 20, np.nan])
+    lower, upper = calibrated_intervals(observed, unseen, station, Prediction(mean, sd), 0.8)
+    score = conformal_quantile(np.abs(observed - unseen.mean) / unseen.sd, station, 0.8)
+    assert score == pytest.approx(1.5 * 1.28, rel=0.1)
+    np.testing.assert_allclose(upper[:4], mean[:4] + score * sd[:4], rtol=1e-12)
+    np.testing.assert_allclose(lower[:4], np.maximum(mean - score * sd, 0)[:4], rtol=1e-12)
+    assert np.isnan([lower[4], upper[4]]).all()
+    # sure and unsure rows are covered alike; by the line on the level they are not
+    new = Prediction(random.uniform(100, 300, 4000), random.choice([2.0, 20.0], 4000))
+    reading = new.mean + 1.5 * new.sd * random.standard_normal(4000)
+    for known, shown, alike in ((unseen, new, True), (without_sd(unseen.mean), without_sd(new.mean), False)):
+        lower, upper = calibrated_intervals(observed, known, station, shown, 0.8)
+        inside = (lower <= reading) & (reading <= upper)
+        sure, unsure = inside[new.sd == 2].mean(), inside[new.sd == 20].mean()
+        assert (abs(sure - unsure) < 0.05) == alike
+        assert (0.75 < sure < 0.85) == (0.75 < unsure < 0.85) == alike
+
+
+def test_a_standard_deviation_that_is_not_known_everywhere_is_not_used_and_one_of_zero_is_survived() -> None:
     observed, unseen, station = calibration()
-    training = (station < 8).astype(bool)
-    samples = pd.DataFrame({"site_id": station.astype(str), "pm25": np.where(training, observed, np.nan)})
-    held_out: list[str] = []
-
-    def fit_predict(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        assert not (mask & ~training).any()
-        held_out.extend(set(station[training]) - set(station[mask]))
-        assert not set(station[mask]) & set(station[training & ~mask])
-        return unseen
-
-    expected = station_intervals(fit_predict, samples, training, unseen, seed=4)
-    assert sorted(held_out) == list(range(8))
-    order = np.random.default_rng(0).permutation(len(samples))
-    shuffled = station_intervals(
-        lambda mask: unseen[order], samples.iloc[order].reset_index(drop=True), training[order], unseen[order], seed=4
-    )
-    np.testing.assert_allclose(shuffled, np.array(expected)[:, order], rtol=1e-9)
+    predicted = Prediction(np.array([50.0, 100]), np.array([1.0, 1]))
+    plain = calibrated_intervals(observed, without_sd(unseen), station, predicted)
+    some = Prediction(unseen, np.where(np.arange(400) == 7, np.nan, 5.0))
+    np.testing.assert_array_equal(calibrated_intervals(observed, some, station, predicted), plain)
+    outside = Prediction(np.append(unseen, np.nan), np.append(np.full(400, 5.0), np.nan))  # no row of the calibration
+    wide = calibrated_intervals(np.append(observed, np.nan), outside, np.append(station, [0]), predicted)
+    assert np.isfinite(wide).all()
+    assert not np.array_equal(wide, plain)
+    sure = calibrated_intervals(unseen, Prediction(unseen, np.zeros(400)), station, Prediction(unseen, np.zeros(400)))
+    np.testing.assert_allclose(sure, (unseen, unseen))
