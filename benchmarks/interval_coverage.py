@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 from sklearn.linear_model import Ridge
 
-from model_utils.estimators.estimator import FitPredict
-from model_utils.estimators.other_dates import DATE_GROUPS, predict_other_dates
+from model_utils.estimators.refitting import DATE_GROUPS, predict_other_dates
 from model_utils.evaluation.bootstrap import percentile_interval
 from model_utils.evaluation.correlation import pearson
 from model_utils.evaluation.paired import Replicates, difference, replicates, summary
@@ -34,6 +33,9 @@ STATIONS, DAYS = 27, 60
 SPREAD = 15.0  # of effects and of noise, ug/m3
 AUTOCORRELATION = 0.65  # of lasting errors, from a day to the next
 TRAINING_STATIONS, TEST_STATIONS, FEATURES = 8, 6, 20
+
+FitPredict = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
+"""Fits on the rows of a mask and predicts every row, ug/m3."""
 
 Outcome = Callable[[np.random.Generator], tuple[bool, bool]]
 """Draws a world and says what our interval does there, and what the rival's does."""
@@ -146,7 +148,7 @@ def temporal(days: int, random: np.random.Generator) -> tuple[bool, bool]:
     features = random.normal(size=(days, FEATURES))[day] + 0.3 * random.normal(size=(len(day), FEATURES))
     pm25 = random.normal(100, 40, days)[day] + random.normal(0, 10, len(day))
     training, seed = station < TRAINING_STATIONS, int(random.integers(2**32))
-    samples = pd.DataFrame({"local_date": day})
+    samples = pd.DataFrame({"local_date": day, "pm25": pm25})
 
     def ridge(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
         return np.asarray(Ridge(FEATURES).fit(features[rows], pm25[rows]).predict(features))
@@ -155,7 +157,7 @@ def temporal(days: int, random: np.random.Generator) -> tuple[bool, bool]:
         observed, shown = (values.reshape(stations, days)[TRAINING_STATIONS:] for values in (pm25, predicted))
         return holds(summary(scores(observed, shown, "temporal_r", seed))["temporal_r_ci95"], 0)
 
-    once = predict_other_dates(ridge, samples, training, pm25, seed)
+    once = predict_other_dates(ridge, samples, training, seed=seed)
     return held(once), held(cross_validated(ridge, day, training, pm25, random.permutation(days) % DATE_GROUPS))
 
 
