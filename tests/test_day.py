@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from model_utils.estimators.place_and_day import day_from_images
 from model_utils.estimators.place_and_day.day_from_images import DayFromImages, fit_day_from_images
-from model_utils.estimators.place_and_day.day_from_readings import DayFromReadings, residual_variogram
+from model_utils.estimators.place_and_day.day_from_readings import DayFromReadings, effect_errors, residual_variogram
 from model_utils.estimators.place_and_day.ground import describe_ground
 from model_utils.estimators.place_and_day.two_way_effects import two_way_effects
 from model_utils.estimators.references.kriging import Variogram, fit_variogram, krige, krige_with_variance
@@ -131,6 +131,33 @@ def test_the_residual_variogram_is_not_too_small_after_effects_were_fitted(days:
         dates = table.columns.to_numpy("datetime64[ns]")
         found.append(residual_variogram(stations, dates, table.to_numpy(), effects, 0.04)(km))
     np.testing.assert_allclose(np.mean(found, axis=0), VARIOGRAM(km), rtol=0.1)
+
+
+def test_errors_of_effects_have_the_covariance_that_is_said() -> None:
+    """Of many tables of one constellation, with the same gaps; differences, as the level belongs to the days."""
+    rows = residuals(stations=10, days=12, seed=5)
+    table = station_days(rows)
+    stations = rows.drop_duplicates("site_id").set_index("site_id").loc[table.index]
+    said = effect_errors(stations, table.to_numpy(), VARIOGRAM, 0.04)
+    np.testing.assert_allclose(np.diag(said), 0.04 / table.count(axis=1))
+    assert np.linalg.eigvalsh(said).min() > 0
+    km = great_circle_km(
+        *(stations[name].to_numpy()[:, None] for name in ("latitude", "longitude")),
+        *(stations[name].to_numpy() for name in ("latitude", "longitude")),
+    )
+    root = np.linalg.cholesky(0.03 * np.exp(-3 * km / VARIOGRAM.range_km) + 0.01 * np.eye(10))
+    random = np.random.default_rng(0)
+    effects = []
+    for _ in range(3000):
+        values = root @ random.normal(size=table.shape)
+        values[table.isna()] = np.nan
+        effects.append(two_way_effects(values).place)
+    centre = np.eye(10) - 0.1
+    found, expected = np.cov(np.transpose(effects)), centre @ said @ centre
+    ratio = np.trace(found) / np.trace(expected)
+    assert ratio == pytest.approx(1, abs=0.2)  # that days have few stations adds some
+    off = ~np.eye(10, dtype=bool)
+    assert np.corrcoef(found[off], expected[off])[0, 1] > 0.9
 
 
 def test_without_days_of_three_stations_residuals_differ_by_what_is_usual() -> None:

@@ -320,3 +320,18 @@ def test_stations_that_share_no_day_are_not_compared() -> None:
     assert np.isfinite(found.mean).all()
     ratio = np.log(found.mean / world.samples["pm25"])[early & ~world.training]
     assert np.sqrt((ratio**2).mean()) < 0.35
+
+
+def test_readings_that_never_differ_and_stations_at_one_place_are_survived() -> None:
+    world = World(dates=12, stations=8)
+    rows = hidden(world.samples, world.training)
+    alike = rows.assign(pm25=rows["pm25"].where(rows["pm25"].isna(), 80.0))
+    for frame in (alike, rows.assign(latitude=28.6, longitude=77.2)):
+        for day in DAYS:
+            found = world.fit(day=day, samples=frame).predict(frame, world.features)
+            told = np.isfinite(found.mean)
+            assert told.mean() > 0.9
+            assert (found.sd[told] > 0).all()
+    assert found.mean[told].max() < 2000
+    constant = world.fit(samples=alike)
+    np.testing.assert_allclose(constant.predict(alike, world.features).mean, 80, rtol=0.05)

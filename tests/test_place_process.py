@@ -17,6 +17,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, Wh
 
 from model_utils.estimators.place_and_day import place_process
 from model_utils.estimators.place_and_day.place_process import (
+    KnownErrors,
     OnColumns,
     PlaceProcess,
     east_north_km,
@@ -38,11 +39,12 @@ class City:
         self.scores = random.normal(size=(count, width)) * np.sqrt(0.5 ** np.arange(width))
         self.scores -= self.scores.mean(axis=0)
         self.scores /= np.sqrt((self.scores**2).sum(axis=1).mean())
-        self.errors = random.uniform(0.01, 0.03, count) ** 2
         km = great_circle_km(self.latitude[:, None], self.longitude[:, None], self.latitude, self.longitude)
         covariance = 0.08**2 * np.exp(-km / 8) + 0.1**2 * self.scores @ self.scores.T + 0.05**2 * np.eye(count)
         self.truth = np.linalg.cholesky(covariance) @ random.normal(size=count)
-        self.effects = self.truth + np.sqrt(self.errors) * random.normal(size=count)
+        sd = random.uniform(0.01, 0.03, count)
+        self.errors = sd[:, None] * sd * (0.5 * np.exp(-km / 10) + 0.5 * np.eye(count))
+        self.effects = self.truth + np.linalg.cholesky(self.errors) @ random.normal(size=count)
         self.names = np.array([f"site{number:03d}" for number in range(count)], dtype=object)
 
     def fit(self, rows: slice | NDArray[np.int64], coordinates: bool = True, images: bool = True) -> PlaceProcess:
@@ -50,7 +52,7 @@ class City:
             self.latitude[rows],
             self.longitude[rows],
             self.effects[rows],
-            self.errors[rows],
+            self.errors[rows][:, rows],
             (self.scores[rows],) if images else (),
             self.names[rows],
             coordinates,
@@ -76,7 +78,7 @@ def by_hand(process: PlaceProcess, city: City, train: slice, places: slice) -> t
             found += variance * city.scores[a] @ city.scores[b].T
         return np.asarray(found + process.nugget * (city.names[a][:, None] == city.names[b]))
 
-    factor = cho_factor(kernel(train, train) + np.diag(city.errors[train]))
+    factor = cho_factor(kernel(train, train) + city.errors[train, train])
     across = kernel(places, train)
     mean = across @ cho_solve(factor, city.effects[train])
     variance = np.diag(kernel(places, places) - across @ cho_solve(factor, across.T))
@@ -105,10 +107,10 @@ def test_equals_scikit_learn(coordinates: bool, images: bool) -> None:
         )
     for variance in process.block_variances:
         kernel += ConstantKernel(variance) * OnColumns(DotProduct(0.0, "fixed"), 2, 7)
-    kernel += WhiteKernel(process.nugget)
+    kernel += WhiteKernel(process.nugget) + KnownErrors(city.errors[:25, :25])
     places = east_north_km(city.latitude, city.longitude, process.middle)
     inputs = np.column_stack([places, city.scores])
-    regressor = GaussianProcessRegressor(kernel, alpha=city.errors[:25], optimizer=None)
+    regressor = GaussianProcessRegressor(kernel, alpha=0.0, optimizer=None)
     regressor.fit(inputs[:25], city.effects[:25])
     expected, sd = regressor.predict(inputs, return_std=True)
     mean, variance = city.predict(process, slice(40), named=False)
@@ -121,7 +123,7 @@ def log_posterior(process: PlaceProcess, theta: Floats) -> float:
     field, distance, block, nugget = np.exp(theta)
     apart = np.linalg.norm(process.east_north_km[:, None] - process.east_north_km, axis=2)
     covariance = 1 + field * np.exp(-apart / distance) + block * process.blocks[0] @ process.blocks[0].T
-    covariance += np.diag(nugget + process.errors)
+    covariance += nugget * np.eye(len(apart)) + process.errors
     likelihood = multivariate_normal(cov=covariance).logpdf(process.effects)
     medians, sds = np.log([0.01, 10, 0.01, 0.01]), np.array([1.5, 1, 1.5, 1.5])
     return float(likelihood - (((theta - medians) / sds) ** 2).sum() / 2)
@@ -151,10 +153,24 @@ def test_left_out_is_a_fit_without_the_station() -> None:
     for number in range(12):
         others = np.delete(np.arange(12), number)
         covariance = np.linalg.inv(process.inverse)
-        across, inverse = covariance[number, others], np.linalg.inv(covariance[np.ix_(others, others)])
-        assert mean[number] == pytest.approx(across @ inverse @ city.effects[others], abs=1e-9)
-        expected = covariance[number, number] - across @ inverse @ across - city.errors[number]
-        assert variance[number] == pytest.approx(expected, abs=1e-9)
+        signal = (covariance - city.errors)[number]
+        weights = np.linalg.solve(covariance[np.ix_(others, others)], signal[others])
+        assert mean[number] == pytest.approx(weights @ city.effects[others], abs=1e-9)
+        assert variance[number] == pytest.approx(signal[number] - weights @ signal[others], abs=1e-9)
+
+
+def test_known_errors_on_the_diagonal_are_scikit_learns_alpha() -> None:
+    city = City(15)
+    errors = np.diag(city.errors)
+    inputs = np.column_stack([city.latitude, city.longitude])
+    kernel = ConstantKernel(0.1) * RBF(0.1)
+    expected = GaussianProcessRegressor(kernel, alpha=errors).fit(inputs, city.effects)
+    found = GaussianProcessRegressor(kernel + KnownErrors(np.diag(errors)), alpha=0.0).fit(inputs, city.effects)
+    np.testing.assert_allclose(found.kernel_.theta, expected.kernel_.theta, atol=1e-4)
+    for a, b in zip(
+        found.predict(inputs + 0.01, return_std=True), expected.predict(inputs + 0.01, return_std=True), strict=True
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_recovers_the_variances_it_was_drawn_from() -> None:

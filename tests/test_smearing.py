@@ -19,8 +19,8 @@ def test_normal_errors_give_the_log_normal_mean_and_sd(sd: float) -> None:
     assert spread[0] == pytest.approx(np.exp(4 + sd**2 / 2) * np.sqrt(np.exp(sd**2) - 1), rel=0.03)
 
 
-def test_too_few_errors_are_taken_for_normal() -> None:
-    for errors in (np.empty(0), np.array([3.0, np.nan]), np.full(19, 2.0)):
+def test_too_few_errors_and_errors_without_spread_are_taken_for_normal() -> None:
+    for errors in (np.empty(0), np.array([3.0, np.nan]), np.full(19, 2.0), np.zeros(500)):
         mean, _ = smearing(errors).back(np.zeros(1), np.full(1, 0.3))
         assert mean[0] == pytest.approx(np.exp(0.3**2 / 2), rel=1e-3)
 

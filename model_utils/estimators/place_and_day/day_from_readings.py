@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from model_utils.estimators.place_and_day.two_way_effects import TwoWayEffects
 from model_utils.estimators.references.kriging import Variogram, fit_variogram, krige_with_variance
 from model_utils.estimators.saving import Saved
+from model_utils.geography import great_circle_km
 
 Floats = NDArray[np.float64]
 
@@ -66,3 +67,24 @@ def residual_variogram(
         return Variogram(partial_sill=0.0, range_km=1.0, nugget=residual_variance)
     lost = (len(rows) - len(np.unique(day))) / effects.degrees_of_freedom
     return replace(found, partial_sill=found.partial_sill * lost, nugget=found.nugget * lost)
+
+
+def effect_errors(stations: pd.DataFrame, values: Floats, variogram: Variogram, residual_variance: float) -> Floats:
+    """Covariance of the errors of station effects, s x s.
+
+    An effect's error is the mean residual over the station's days: of variance residual variance / days. Stations that
+    are close share much of it on the days that both read, and would pass for places that are alike.
+
+    Args:
+        stations: latitude, longitude (WGS84 degrees), s rows.
+        values: Log readings, s x d, NaN = none.
+        variogram: Of the residuals: how alike they are at a distance.
+        residual_variance: Log units squared.
+    """
+    latitude, longitude = (stations[name].to_numpy(np.float64) for name in ("latitude", "longitude"))
+    km = great_circle_km(latitude[:, None], longitude[:, None], latitude, longitude)
+    alike = 1 - variogram(km) / (variogram.partial_sill + variogram.nugget)
+    np.fill_diagonal(alike, 1.0)
+    present = np.isfinite(values).astype(np.float64)
+    days = present.sum(axis=1)
+    return np.asarray(residual_variance * alike * (present @ present.T) / (days[:, None] * days))

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from model_utils.errors import InputError
 from model_utils.estimators.estimator import Features, FittedEstimator, NothingLearnt, Prediction
 from model_utils.estimators.place_and_day.day_from_images import DayFromImages, fit_day_from_images
-from model_utils.estimators.place_and_day.day_from_readings import COLUMNS, DayFromReadings, residual_variogram
+from model_utils.estimators.place_and_day.day_from_readings import (
+    COLUMNS,
+    DayFromReadings,
+    effect_errors,
+    residual_variogram,
+)
 from model_utils.estimators.place_and_day.ground import Ground, describe_ground
 from model_utils.estimators.place_and_day.place_process import PlaceProcess, fit_place_process
 from model_utils.estimators.place_and_day.smearing import Smearing, smearing
@@ -24,6 +29,8 @@ Floats = NDArray[np.float64]
 
 LOWEST = 1.0
 """Readings count as at least this, ug/m3: below it an instrument tells nothing, and its logarithm would tell a lot."""
+LEAST_RESIDUAL_SD = 1e-3
+"""Of residuals in log units: no instrument is better than a thousandth."""
 RESIDUAL_SD = 0.2
 """Of residuals in log units, where no reading can tell (.185 in Delhi, .15 in Beijing)."""
 
@@ -65,12 +72,15 @@ class PlaceAndDay:
         table = station_days(rows[training])
         values, dates = table.to_numpy(), table.columns.to_numpy("datetime64[ns]")
         effects = two_way_effects(values)
-        residual_variance = effects.residual_sd**2 if effects.degrees_of_freedom > 0 else RESIDUAL_SD**2
+        residual_sd = effects.residual_sd if effects.degrees_of_freedom > 0 else RESIDUAL_SD
+        residual_variance = max(residual_sd, LEAST_RESIDUAL_SD) ** 2
         first = np.flatnonzero(training)[~rows["site_id"][training].duplicated().to_numpy()]
         first = first[pd.Index(samples["site_id"].to_numpy(object)[first]).get_indexer(table.index)]
         stations = rows.iloc[first]
         blocks = (ground.scores(samples, shown)[first],) if ground is not None and self.place != "coordinates" else ()
-        process = self._process(stations, effects, residual_variance / np.isfinite(values).sum(axis=1), blocks)
+        variogram = residual_variogram(stations, dates, values, effects, residual_variance)
+        errors = effect_errors(stations, values, variogram, residual_variance)
+        process = self._process(stations, effects, errors, blocks)
 
         fitted = FittedPlaceAndDay(
             place=self.place,
@@ -85,7 +95,6 @@ class PlaceAndDay:
             mean, _ = fitted.places(samples, shown)
             told = rows.assign(pm25=rows["pm25"] - mean)[list(COLUMNS)]
             told = told[np.isfinite(told["pm25"])].reset_index(drop=True)
-            variogram = residual_variogram(stations, dates, values, effects, residual_variance)
             fitted = replace(fitted, day_from_readings=DayFromReadings(told, variogram))
         if self.day != "readings":
             compared = np.isfinite(values[effects.component == 0]).any(axis=0)
@@ -116,7 +125,7 @@ class PlaceAndDay:
             stations["latitude"].to_numpy(np.float64)[used],
             stations["longitude"].to_numpy(np.float64)[used],
             effects.place[used],
-            errors[used],
+            errors[np.ix_(used, used)],
             tuple(block[used] for block in blocks),
             stations["site_id"].to_numpy(object)[used],
             coordinates=self.place != "images",

@@ -90,6 +90,29 @@ class OnColumns(Kernel):  # type: ignore[misc]
         return inputs[:, self.first : self.last]
 
 
+class KnownErrors(Kernel):  # type: ignore[misc]
+    """A given covariance of the errors of the training values, as scikit-learn's `alpha` has it for independent ones.
+
+    Nothing is free in it, and other inputs have none of it.
+    """
+
+    def __init__(self, covariance: Floats) -> None:
+        self.covariance = covariance
+
+    def __call__(self, X: Floats, Y: Floats | None = None, eval_gradient: bool = False) -> Any:  # noqa: N803
+        """As scikit-learn defines it."""
+        found = self.covariance if Y is None else np.zeros((len(X), len(Y)))
+        return (found, np.empty((*found.shape, 0))) if eval_gradient else found
+
+    def diag(self, X: Floats) -> Floats:  # noqa: N803
+        """As scikit-learn defines it."""
+        return np.zeros(len(X))
+
+    def is_stationary(self) -> bool:
+        """Never."""
+        return False
+
+
 @dataclass(frozen=True)
 class PlaceProcess(Saved):
     """A fitted process: effect = level + field + blocks + nugget, in log units.
@@ -104,7 +127,7 @@ class PlaceProcess(Saved):
         range_km: The field's correlation is exp(-distance / range).
         block_variances: Of what each block explains at a site of mean square score 1.
         nugget: Variance of what belongs to a place alone.
-        errors: Variances of the training effects' errors, n.
+        errors: Covariance of the training effects' errors, n x n.
         effects: Of the training stations, n.
         inverse: Of the effects' covariance, n x n.
         log_posterior: Log marginal likelihood + log prior density at the hyperparameters, up to a constant.
@@ -127,7 +150,7 @@ class PlaceProcess(Saved):
     def __post_init__(self) -> None:
         count = len(self.stations)
         shapes = self.middle.shape, self.east_north_km.shape, self.inverse.shape, self.errors.shape, self.effects.shape
-        expected = (2,), (count, 2), (count, count), (count,), (count,)
+        expected = (2,), (count, 2), (count, count), (count, count), (count,)
         if shapes != expected or len(self.blocks) != len(self.block_variances):
             raise ValueError(f"place process: found {shapes}, expected {expected}")
         if any(block.ndim != 2 or len(block) != count for block in self.blocks):
@@ -169,11 +192,15 @@ class PlaceProcess(Saved):
     def left_out(self) -> tuple[Floats, Floats]:
         """Mean and variance of each training station's effect as the others predict it, n each, in closed form.
 
-        Rasmussen & Williams 2006, equations 5.10 to 5.12; less the effect's own error, which is none of the place.
+        As in Rasmussen & Williams 2006, section 5.4.2, for the effects without their errors: with K^-1 = B of all, that
+        of all but one has b b' / B_ii less, b the column that is left out.
         """
-        diagonal = np.diag(self.inverse)
-        mean = self.effects - self.inverse @ self.effects / diagonal
-        return mean, np.maximum(1 / diagonal - self.errors, 0.0)
+        signal = self.covariance(self.east_north_km, self.blocks) + self.nugget * np.eye(len(self.effects))
+        weighed, diagonal = signal @ self.inverse, np.diag(self.inverse)
+        own = np.diag(weighed)
+        mean = weighed @ self.effects - own * (self.inverse @ self.effects) / diagonal
+        variance = np.diag(signal) - (weighed * signal).sum(axis=1) + own**2 / diagonal
+        return mean, np.maximum(variance, 0.0)
 
     def chosen(self, names: tuple[str, ...]) -> dict[str, float]:
         """The hyperparameters, blocks by their names; standard deviations in log units."""
@@ -200,7 +227,7 @@ def fit_place_process(
         latitude: Of the training stations, WGS84 degrees, n.
         longitude: Of the training stations, WGS84 degrees, n.
         effects: Log units, n.
-        errors: Variances of their errors, n.
+        errors: Covariance of their errors, n x n.
         blocks: Scores of covariates, n x k each, in units in which the mean square of a site's row is 1.
         stations: site_id, n.
         coordinates: Whether places that are close are alike.
@@ -213,7 +240,7 @@ def fit_place_process(
     theta, log_posterior = medians, 0.0
     if count:
         posterior = _Posterior(medians, log_sds)
-        process = GaussianProcessRegressor(kernel, alpha=errors, optimizer=posterior.optimum)
+        process = GaussianProcessRegressor(kernel + KnownErrors(errors), alpha=0.0, optimizer=posterior.optimum)
         process.fit(np.column_stack([places, *blocks]), effects)
         theta = np.asarray(process.kernel_.theta)
         log_posterior = process.log_marginal_likelihood_value_  # of the optimiser's objective, priors included
@@ -234,7 +261,7 @@ def fit_place_process(
         inverse=np.eye(count),
         log_posterior=float(log_posterior),
     )
-    covariance = fitted.covariance(places, blocks) + np.diag(fitted.nugget + errors)
+    covariance = fitted.covariance(places, blocks) + fitted.nugget * np.eye(count) + errors
     inverse = cho_solve((cholesky(covariance, lower=True), True), np.eye(count)) if count else np.empty((0, 0))
     return replace(fitted, inverse=np.ascontiguousarray((inverse + inverse.T) / 2))
 

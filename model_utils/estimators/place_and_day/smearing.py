@@ -14,6 +14,8 @@ KEPT = 200
 """Means of order statistics that are kept of the standardised errors."""
 LEAST = 20
 """With fewer errors than this their distribution is taken for normal."""
+LEAST_SPREAD = 1e-2
+"""And where they differ by less than this: readings that never differ tell no distribution."""
 FAR = 5.0
 """Errors count as at most this many standard deviations: one faulty reading must not raise every prediction."""
 
@@ -59,7 +61,7 @@ class Smearing(Saved):
 def smearing(errors: NDArray[np.float64]) -> Smearing:
     """From standardised errors of log readings; those that are not finite are left out."""
     found = np.sort(np.clip(errors[np.isfinite(errors)], -FAR, FAR))
-    if len(found) < LEAST:
+    if len(found) < LEAST or found.std() < LEAST_SPREAD:
         return Smearing(np.asarray(norm.ppf((np.arange(KEPT) + 0.5) / KEPT), dtype=np.float64))
     # means over equal shares of the errors; an error on a border is shared
     kept = min(KEPT, len(found))
