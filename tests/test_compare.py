@@ -27,7 +27,6 @@ from model_utils.comparison.run import compare
 from model_utils.configuration import from_preset
 from model_utils.estimators.estimator import hidden
 from model_utils.estimators.references.catalogue import REFERENCES
-from model_utils.estimators.references.methods import ReferenceMethod
 from model_utils.project import SHIPPED_ROOT
 from model_utils.simulation.city import simulate
 from model_utils.simulation.config import SimulateConfig
@@ -44,10 +43,16 @@ IMAGE_METHODS = {
     "random_frozen+kriging",
     "joint_random_frozen",
     "cnn_rf_random_frozen",
+    "place_and_day_SimCLR_regular",
+    "place_and_day_imagenet",
+    "place_and_day_random_frozen",
+    "place_and_day_random_frozen_images",
+    "place_and_day_random_frozen_ring",
+    "place_and_day_random_frozen_without_readings",
 }
 CEILINGS = {"ceiling_true_land_use", "ceiling_true_optical_depth", "ceiling_true_both"}
 TABLES = ("comparison.csv", "differences.csv", "comparison.md")
-METHODS = IMAGE_METHODS | CEILINGS | {reference.name for reference in REFERENCES}
+METHODS = IMAGE_METHODS | CEILINGS | set(REFERENCES)
 
 
 def config(root: Path, **values) -> CompareConfig:
@@ -93,6 +98,8 @@ def test_every_method_stands_in_every_design(compared):
         "same_day_mean",
         "inverse_distance",
         "ordinary_kriging",
+        "gaussian_process",
+        *(name for name in METHODS if name.startswith("place_and_day") and not name.endswith("without_readings")),
         *(f"random_frozen+{field}" for field in ("mean", "inverse_distance", "kriging")),
     }
     alike = ["SimCLR_regular", "random_frozen", "imagenet"]
@@ -209,28 +216,11 @@ def test_no_prediction_depends_on_a_test_reading(compared, tmp_path):
         np.testing.assert_array_equal(one["predicted"], other["predicted"], err_msg=name)
 
 
-def test_a_method_is_not_even_given_a_test_reading():
+def test_an_estimator_is_not_even_given_a_test_reading():
     samples = pd.DataFrame({"site_id": list("aabb"), "pm25": [1.0, 2.0, 3.0, 4.0]})
     training = np.array([True, True, False, False])
-    problem = hidden(samples, training)
-    assert problem.samples["pm25"].isna().tolist() == [False, False, True, True]
-    assert hidden(samples, training, known=~training).samples["pm25"].notna().all()
-
-
-def test_a_same_day_reference_gets_the_days_readings_and_others_do_not():
-    seen = {}
-
-    def spy(train, test):
-        seen["train"] = train
-        assert "pm25" not in test
-        return np.zeros(len(test))
-
-    samples = pd.DataFrame({"site_id": list("abc"), "pm25": [1.0, 2.0, 3.0]})
-    problem = hidden(samples, np.array([True, False, False]), known=np.array([True, True, False]))
-    for same_day, sites in ((True, ["a", "b"]), (False, ["a"])):
-        reference = type(REFERENCES[0])("spy", uses_same_day_readings=same_day, predict=spy)
-        ReferenceMethod(reference).predict(problem)
-        assert seen["train"]["site_id"].tolist() == sites
+    assert hidden(samples, training)["pm25"].isna().tolist() == [False, False, True, True]
+    assert hidden(samples, training, known=~training)["pm25"].notna().all()
 
 
 def test_without_weights_or_weather_methods_are_skipped_with_a_reason(tmp_path, monkeypatch, capsys):

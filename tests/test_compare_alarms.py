@@ -10,8 +10,7 @@ from model_utils.comparison.alarms import alarms
 from model_utils.comparison.methods import MethodEntry
 from model_utils.comparison.outcomes import Outcome, score_outcomes
 from model_utils.comparison.rows import comparison_table
-from model_utils.estimators.anomaly import FrozenEncoder
-from model_utils.estimators.estimator import hidden
+from model_utils.estimators.estimator import Method, hidden
 from model_utils.estimators.ridge import RidgeHead
 
 
@@ -42,8 +41,9 @@ def standardised_with_labels(features: np.ndarray, samples: pd.DataFrame, test: 
 
 
 def judged(samples: pd.DataFrame, features: np.ndarray, test: np.ndarray) -> list[str]:
-    method = FrozenEncoder(features.astype(np.float32), RidgeHead())
-    predicted = method.predict(hidden(samples, ~test)).values
+    method = Method(RidgeHead(), features.astype(np.float32))
+    fitted = method.estimator.fit(hidden(samples, ~test), method.features, ~test)
+    predicted = fitted.predict(samples, method.features).mean
     run = samples.assign(observed=samples["pm25"], predicted=predicted, lower=np.nan)[test]
     entry = MethodEntry("encoder", "start", lambda shared, seed: method, uses_images=True, cost="trained")
     outcomes = [Outcome("hold_out", 20, entry, {(0, 0): run}, 1)]

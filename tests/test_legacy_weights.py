@@ -24,8 +24,8 @@ from model_utils.archive.reader import open_archive
 from model_utils.cli.main import main
 from model_utils.features.convert_weights import named_training
 from model_utils.features.starting_encoder import described_by_weights, starting_encoder
+from model_utils.features.starts import EncoderSource
 from model_utils.pretraining.data import band_statistics
-from model_utils.supervision.config import SuperviseConfig
 
 State = dict[str, Tensor]
 
@@ -214,19 +214,19 @@ def test_supervise_takes_the_file_and_its_conversion_alike(small_root, capsys) -
     assert "has no band means" in said
     assert "does not say which sites it saw" in said
     assert supervise(small_root, "--weights", str(converted)) == 0
-    experiments = "supervised_weights_2022_encoder_params_resnet18_Delhi_SimCLR", "supervised_weights_2022_converted"
+    experiments = "place_and_day_weights_2022_encoder_params_resnet18_Delhi_SimCLR", "place_and_day_weights_2022_converted"
     (one, predicted), (other, again) = (results(small_root, experiment) for experiment in experiments)
     assert one["weights_sha256"] == other["weights_sha256"]
     pd.testing.assert_frame_equal(predicted, again)
 
 
 def test_inputs_are_normalised_on_the_training_stations(small_root) -> None:
-    config = SuperviseConfig("Delhi", weights=saved(small_root, STATE, "SimCLR_regular.pt"), root=small_root)
-    config = described_by_weights(config)
-    assert (config.start, config.encoder) == ("SimCLR_regular", "resnet18")
+    weights = saved(small_root, STATE, "SimCLR_regular.pt")
+    assert described_by_weights(weights) == ("SimCLR_regular", "resnet18")
+    source = EncoderSource("Delhi", *described_by_weights(weights), small_root, weights)
     training = open_archive(small_root / "data" / "Delhi").subset(np.arange(50))
-    start = starting_encoder(config, training)
-    assert (start.mean, start.std) == band_statistics(training, config.seed)
+    start = starting_encoder(source, training)
+    assert (start.mean, start.std) == band_statistics(training, source.seed)
     assert start.seen_sites is None
     assert start.sha256 == weights_hash(start.encoder)
 
@@ -253,9 +253,11 @@ def test_conversion_keeps_what_the_user_knows(small_root, capsys) -> None:
     assert metadata.ground_sample_distance_m == 3
     for key, tensor in tensors.items():
         assert torch.equal(tensor, STATE[key])
-    config = described_by_weights(SuperviseConfig("Delhi", weights=output, root=small_root))
-    assert config.start == "SimSiam_regular"
-    start = starting_encoder(config, open_archive(small_root / "data" / "Delhi"))
+    said = described_by_weights(output)
+    assert said[0] == "SimSiam_regular"
+    start = starting_encoder(
+        EncoderSource("Delhi", *said, small_root, output), open_archive(small_root / "data" / "Delhi")
+    )
     assert start.mean == metadata.mean
 
     before = output.read_bytes()

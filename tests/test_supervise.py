@@ -10,7 +10,6 @@ import pytest
 import torch
 import yaml
 from conftest import write_small_archive
-from safetensors.torch import load_file
 
 from contrastive_models.embedding import embed
 from contrastive_models.encoders import create_encoder
@@ -21,17 +20,18 @@ from model_utils.cli.command import execute
 from model_utils.cli.verbs import SUPERVISE
 from model_utils.configuration import from_preset
 from model_utils.errors import InputError
+from model_utils.estimators.city_model import load_city_model
 from model_utils.estimators.conformal import calibrated_intervals
-from model_utils.estimators.finetuned import finetune
-from model_utils.estimators.head import HeadSettings, RegressionHead, fit_head
-from model_utils.estimators.targets import make_target
+from model_utils.estimators.estimator import without_sd
+from model_utils.estimators.finetuned import FineTuneSettings, finetune
+from model_utils.estimators.head import HeadSettings, fit_head
 from model_utils.evaluation.statistics import KEYS, evaluate
 from model_utils.features.starting_encoder import starting_encoder
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.run import pretrain
 from model_utils.project import SHIPPED_ROOT, results_folder
+from model_utils.sampling.designs import folds
 from model_utils.supervision.config import SuperviseConfig
-from model_utils.supervision.rounds import make_rounds
 from model_utils.supervision.supervise import run_experiment
 
 FIGURES = {
@@ -43,11 +43,13 @@ FIGURES = {
     "station_means",
     "time_series",
 }
+ROWS = pd.DataFrame(index=range(600))
+"""Of a head, which looks at features alone."""
 FLAGS = ("low", "saturated", "spike", "stuck")
 
 
 def config(root, **values) -> SuperviseConfig:
-    fields = {"city": "Delhi", "start": "randomly_initialized", "epochs": 20}
+    fields = {"city": "Delhi", "start": "randomly_initialized", "estimator": "paper", "epochs": 20}
     return from_preset(SuperviseConfig, "smoke", root=root, **{**fields, **values})
 
 
@@ -103,6 +105,7 @@ def test_writes_all_it_promises(small_root):
         "split",
         "observed",
         "predicted",
+        "predicted_sd",
         "lower",
         "upper",
         "predicted_other_dates",
@@ -146,21 +149,42 @@ def test_statistics_count_the_quality_flags(small_root, folds):
     assert "saturated" not in statistics["quality_counts"]
 
 
-def test_the_saved_head_gives_the_saved_predictions(small_root):
-    experiment = config(small_root)
+@pytest.mark.parametrize("values", [{}, {"estimator": "place_and_day"}, {"finetune": True, "epochs": 2}])
+def test_the_saved_model_gives_the_saved_predictions(small_root, values):
+    experiment = config(small_root, **values)
     run_experiment(experiment)
     folder = results_folder(small_root, "Delhi", experiment.experiment)
-    state = load_file(folder / "model" / "head.safetensors")
-    head = RegressionHead(state["feature_mean"].shape[0])
-    head.load_state_dict(state)
-    head.eval()
-    features = torch.from_numpy(np.load(next((small_root / "data" / "Delhi" / "embeddings").glob("*.npy"))))
-    rows = predictions_of(experiment)
-    with torch.no_grad():
-        predicted = head.in_units(head(head.standardised(features)))
-    labelled = open_archive(small_root / "data" / "Delhi").samples.dropna(subset="pm25")
-    expected = rows.set_index("sample_id").loc[labelled["sample_id"], "predicted"]
-    np.testing.assert_allclose(predicted.numpy(), expected, rtol=1e-4)
+    archive = open_archive(small_root / "data" / "Delhi")
+    labelled = archive.subset(archive.samples["pm25"].notna().to_numpy())
+    predicted = load_city_model(folder / "model").predict(labelled).mean
+    expected = predictions_of(experiment).set_index("sample_id").loc[labelled.samples["sample_id"], "predicted"]
+    np.testing.assert_allclose(predicted, expected, rtol=1e-5)  # other batches round otherwise
+
+
+def test_a_model_refuses_tiles_of_another_kind_and_touched_weights(small_root):
+    experiment = config(small_root, epochs=1)
+    run_experiment(experiment)
+    folder = results_folder(small_root, "Delhi", experiment.experiment) / "model"
+    model = load_city_model(folder)
+    write_small_archive(small_root, "Beijing", days=1, tile_size=16)
+    with pytest.raises(InputError, match="tile size: found 16, the model was fitted to 32"):
+        model.predict(open_archive(small_root / "data" / "Beijing"))
+    weights = folder / "encoder.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-3] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(InputError, match="other weights than those that the model was fitted with"):
+        load_city_model(folder)
+    weights.write_bytes(b"torn")
+    with pytest.raises(InputError, match="not the encoder of this model"):
+        load_city_model(folder)
+
+
+def test_folds_judge_and_the_model_knows_all_stations(small_root):
+    experiment = config(small_root, estimator="place_and_day", folds=3)
+    run_experiment(experiment)
+    folder = results_folder(small_root, "Delhi", experiment.experiment)
+    assert len(load_city_model(folder / "model").model.fitted.process.stations) == 51
 
 
 def test_an_image_method_learns_what_the_images_show(small_root):
@@ -169,7 +193,10 @@ def test_an_image_method_learns_what_the_images_show(small_root):
     assert statistics["spatial_r_ci95"][0] > 0.3
 
 
-@pytest.mark.parametrize("values", [{}, {"target": "anomaly"}, {"folds": 3}, {"finetune": True, "epochs": 2}])
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"target": "anomaly"}, {"folds": 3}, {"finetune": True, "epochs": 2}, {"estimator": "place_and_day"}],
+)
 def test_no_prediction_depends_on_a_test_reading(tmp_path, values):
     write_small_archive(tmp_path, days=4, cells=0)
     experiment = config(tmp_path, **values, overwrite=True)
@@ -227,19 +254,22 @@ def test_draws_differ_and_repeat(small_root):
     assert len(training_sites(2)) == 5
 
 
-def test_anomaly_predictions_are_same_day_mean_plus_what_the_image_adds(small_root):
-    archive = open_archive(small_root / "data" / "Delhi")
-    samples = archive.samples.dropna(subset="pm25").reset_index(drop=True)
-    training = ~samples["site_id"].isin(held_out()).to_numpy()
-    target = make_target("anomaly", samples, training)
-    for row in samples.itertuples():
-        others = training & (samples["local_date"] == row.local_date) & (samples["site_id"] != row.site_id)
-        np.testing.assert_allclose(target.offset[row.Index], samples.loc[others, "pm25"].mean(), rtol=1e-6)
-    learnt = target.values(samples["pm25"].to_numpy(float))
-    by_day = pd.Series(learnt[training]).groupby(samples.loc[training, "local_date"].to_numpy()).mean()
-    np.testing.assert_allclose(by_day, 0, atol=1e-4)
-    statistics = run_experiment(config(small_root, target="anomaly"))
-    assert statistics["uses_same_day_readings"]
+def test_anomalies_say_that_they_read_the_day(small_root):
+    assert run_experiment(config(small_root, target="anomaly"))["uses_same_day_readings"]
+    assert run_experiment(config(small_root, estimator="place_and_day"))["uses_same_day_readings"]
+    assert not run_experiment(config(small_root, estimator="place_and_day", day="images"))["uses_same_day_readings"]
+    assert not run_experiment(config(small_root))["uses_same_day_readings"]
+
+
+def test_the_paper_has_place_and_day_as_a_second_row(small_root):
+    paper, own = run_experiment(config(small_root)), run_experiment(config(small_root, estimator="place_and_day"))
+    second = paper["other_estimators"]["place_and_day_randomly_initialized"]
+    for key in ("spatial_r", "rmse", "temporal_r", "coverage"):
+        assert second[key] == own[key]
+    assert own["other_estimators"] == {}
+    folder = results_folder(small_root, "Delhi", config(small_root).experiment)
+    table = pd.read_csv(folder / "statistics.csv", index_col="method")
+    assert table.loc["place_and_day_randomly_initialized", "spatial_r"] == pytest.approx(own["spatial_r"])
 
 
 def test_folds_predict_every_station_once_from_others(small_root):
@@ -252,7 +282,8 @@ def test_folds_predict_every_station_once_from_others(small_root):
     assert rows[["predicted_level", "lower", "upper"]].notna().all(axis=None)
     assert evaluate(rows, experiment.bootstrap_draws)["spatial_r"] == pytest.approx(statistics["spatial_r"])
     samples = open_archive(small_root / "data" / "Delhi").samples.dropna(subset="pm25")
-    for each in make_rounds(samples, load_city("Delhi", SHIPPED_ROOT), experiment):
+    (run,) = folds(samples, 4)
+    for each in run.folds:
         assert not (each.training & each.test).any()
         assert not set(samples["site_id"][each.training]) & set(samples["site_id"][each.test])
 
@@ -273,7 +304,7 @@ def test_fine_tuning_calibrates_its_intervals_on_validation_stations(small_root)
     rows = predictions_of(experiment)
     test, kept = rows[rows["split"] == "test"], rows[rows["split"] == "validation"]
     observed, unseen, station = (kept[name].to_numpy() for name in ("observed", "predicted", "site_id"))
-    expected = calibrated_intervals(observed, unseen, station, test["predicted"].to_numpy())
+    expected = calibrated_intervals(observed, without_sd(unseen), station, without_sd(test["predicted"].to_numpy()))
     np.testing.assert_allclose(test[["lower", "upper"]].to_numpy().T, expected)
     assert statistics["coverage"] is not None
     assert statistics["temporal_r"] is None  # no fine-tuning without a date
@@ -282,9 +313,8 @@ def test_fine_tuning_calibrates_its_intervals_on_validation_stations(small_root)
 
 
 def test_fine_tuning_refuses_the_spatial_loss(small_root):
-    with pytest.raises(InputError, match=r"--spatial_weight: found 2 with --finetune"):
-        run_experiment(config(small_root, finetune=True, spatial_weight=2.0))
-    assert not list((small_root / "results").rglob("*.json"))
+    with pytest.raises(ValueError, match=r"--spatial_weight: found 2 with --finetune"):
+        config(small_root, finetune=True, spatial_weight=2.0)
 
 
 def test_a_spatial_loss_is_one_of_dates_also_in_refits(small_root):
@@ -311,38 +341,38 @@ def test_weights_alone_say_their_start(small_root):
         from_preset(PretrainConfig, "smoke", city="Delhi", method="SimSiam", pairs="regular", epochs=1, root=small_root)
     )
     weights = next((small_root / "data" / "weights").iterdir())
-    assert (
-        execute(SUPERVISE, ["--city", "Delhi", "--weights", str(weights), "--root", str(small_root), "--epochs", "2"])
-        == 0
+    assert execute(SUPERVISE, ["--city", "Delhi", "--weights", str(weights), "--root", str(small_root)]) == 0
+    statistics = json.loads(
+        next((small_root / "results" / "Delhi").glob("place_and_day_*/statistics.json")).read_text()
     )
-    statistics = json.loads(next((small_root / "results" / "Delhi").glob("supervised_*/statistics.json")).read_text())
-    assert statistics["experiment"] == "supervised_SimSiam_regular_test_resnet"
+    assert statistics["experiment"] == "place_and_day_SimSiam_regular_test_resnet"
     assert not statistics["transductive"]
 
 
 def test_fine_tuning_keeps_its_best_epoch(small_root):
-    experiment = config(small_root, finetune=True, epochs=6, learning_rate=0.05, encoder_learning_rate=0.05)
+    settings = FineTuneSettings(epochs=6, learning_rate=0.05, encoder_learning_rate=0.05)
     archive = open_archive(small_root / "data" / "Delhi")
     labelled = archive.subset(archive.samples["pm25"].notna().to_numpy())
     validation = labelled.samples["site_id"].isin(["DTU", "Loni", "ITO"]).to_numpy(copy=True)
     pm25 = labelled.samples["pm25"].to_numpy(np.float64)
-    start = starting_encoder(experiment, labelled)
-    fitted = finetune(labelled, pm25, validation, start, experiment)
+    start = starting_encoder(config(small_root).source, labelled)
+    fitted = finetune(labelled, pm25, validation, start, settings)
     kept = labelled.subset(validation)
     features = embed(start.encoder, kept.tiles, len(kept), start.mean, start.std)
-    error = (fitted.predict(features) - pm25[validation]) / float(fitted.head.target_std)
+    error = (fitted.predict(kept.samples, features).mean - pm25[validation]) / float(fitted.state["target_std"])
     assert fitted.best_epoch < 6  # such rates overshoot, or this test says nothing
     assert (error**2).mean() == pytest.approx(fitted.history["validation_loss"].min(), rel=0.05)
 
 
 def test_fine_tuning_from_random_numbers_stays_near_the_readings(small_root):
     """A random encoder's features vary little at first: in units of that, they exploded as it trained."""
-    experiment = config(small_root, finetune=True, epochs=3, learning_rate=1e-3, encoder_learning_rate=1e-3)
+    settings = FineTuneSettings(epochs=3, learning_rate=1e-3, encoder_learning_rate=1e-3)
     archive = open_archive(small_root / "data" / "Delhi")
     labelled = archive.subset(archive.samples["pm25"].notna().to_numpy())
     validation = labelled.samples["site_id"].isin(["DTU", "Loni", "ITO"]).to_numpy(copy=True)
     pm25 = labelled.samples["pm25"].to_numpy(np.float64)
-    fitted = finetune(labelled, pm25, validation, starting_encoder(experiment, labelled), experiment)
+    start = starting_encoder(config(small_root).source, labelled)
+    fitted = finetune(labelled, pm25, validation, start, settings)
     assert fitted.history["validation_loss"].max() < 3  # variances of the readings; the mean alone scores about 1
 
 
@@ -352,12 +382,12 @@ def test_head_reaches_least_squares_on_a_linear_problem():
     target = 50 + features @ generator.normal(size=10) * 5
     validation = np.arange(600) >= 500
     fitted = fit_head(features, target, validation, HeadSettings(epochs=150, dropout=0.0))
-    residual = fitted.predict(features[validation]) - target[validation]
+    residual = fitted.predict(ROWS[:100], features[validation]).mean - target[validation]
     assert np.sqrt((residual**2).mean()) < 0.1 * target.std()
     history = fitted.history
     assert history["validation_loss"].idxmin() + 1 == fitted.best_epoch
     again = fit_head(features, target, validation, HeadSettings(epochs=150, dropout=0.0))
-    np.testing.assert_array_equal(fitted.predict(features), again.predict(features))
+    np.testing.assert_array_equal(*(each.predict(ROWS, features).mean for each in (fitted, again)))
 
 
 def test_head_stops_early_and_ignores_validation_targets_in_its_gradients():
@@ -374,13 +404,23 @@ def test_head_stops_early_and_ignores_validation_targets_in_its_gradients():
     np.testing.assert_array_equal(
         fitted.history["train_loss"].iloc[:3].to_numpy(), changed.history["train_loss"].iloc[:3].to_numpy()
     )
-    assert float(fitted.head.target_mean) == float(changed.head.target_mean)
+    assert fitted.state["target_mean"] == changed.state["target_mean"]
 
 
 def test_constant_target_and_dead_features_are_survived():
     features = np.zeros((20, 4), dtype=np.float32)
     fitted = fit_head(features, np.full(20, 80.0), np.arange(20) >= 15, HeadSettings(epochs=5))
-    np.testing.assert_allclose(fitted.predict(features), 80, atol=5)
+    np.testing.assert_allclose(fitted.predict(ROWS[:20], features).mean, 80, atol=5)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"finetune": True}, {"target": "anomaly"}, {"spatial_weight": 1.0}],
+    ids=lambda values: next(iter(values)),
+)
+def test_flags_of_the_paper_are_refused_beside_place_and_day(small_root, values):
+    with pytest.raises(ValueError, match=f"--{next(iter(values))}: found with --estimator place_and_day"):
+        config(small_root, estimator="place_and_day", **values)
 
 
 @pytest.mark.parametrize(

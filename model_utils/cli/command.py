@@ -7,7 +7,7 @@ import re
 import sys
 from argparse import HelpFormatter
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -30,12 +30,14 @@ class Command:
         summary: One line for the overview.
         config: 'module:Class' of the dataclass whose fields are the flags; the module imports fast.
         function: 'module:function' that takes the config; imported only when it runs.
+        defaults: Fields whose default is another than the config's; presets and flags win.
     """
 
     verb: str
     summary: str
     config: str
     function: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 class OneLineParser(ArgumentParser):
@@ -86,6 +88,7 @@ def parse(command: Command, argv: Sequence[str], fixed: Mapping[str, Any], prog:
     parser = OneLineParser(prog=prog, description=command.summary)
     parser.add_argument("--config", action="config", help="YAML file with these keys; flags given after it win")
     parser.add_class_arguments(config_class)
+    parser.set_defaults(dict(command.defaults))
     presets: Presets = getattr(config_class, "PRESETS", {})
     if presets:
         name = _chosen_preset(argv) or _default(config_class, "preset")

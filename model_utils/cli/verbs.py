@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from model_utils.cli.command import Command
 
 SIMULATE = Command(
@@ -34,6 +36,8 @@ SUPERVISE = Command(
     config="model_utils.supervision.config:SuperviseConfig",
     function="model_utils.supervision.supervise:supervise",
 )
+PAPER_EXPERIMENT = replace(SUPERVISE, defaults={"estimator": "paper"})
+"""What the paper's scripts run."""
 COMPARE = Command(
     verb="compare",
     summary="Puts every method and every reference to the same test, and says which differences are real.",

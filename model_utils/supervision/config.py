@@ -127,6 +127,9 @@ class SuperviseConfig:
             raise ValueError(f"--field: found {self.field} with --target {self.target}, expected --target anomaly")
         if not 0 <= self.spatial_weight < float("inf"):
             raise ValueError(f"--spatial_weight: found {self.spatial_weight}, expected 0 or more")
+        if self.finetune and self.spatial_weight > 0:
+            found = f"--spatial_weight: found {self.spatial_weight:g} with --finetune"
+            raise ValueError(f"{found}, expected 0 (it needs a frozen encoder)")
         if self.finetune and self.batch_size < 2:
             raise ValueError(f"--batch_size: found {self.batch_size}, expected at least 2 with --finetune")
         if self.precision not in PRECISIONS:

@@ -1,7 +1,7 @@
 """Fits PM2.5 of Beijing from an encoder pre-trained with SimSiam and regular pairs."""
 
 from model_utils.cli.command import run_script
-from model_utils.cli.verbs import SUPERVISE
+from model_utils.cli.verbs import PAPER_EXPERIMENT
 
 if __name__ == "__main__":
-    run_script(SUPERVISE, city="Beijing", start="SimSiam_regular")
+    run_script(PAPER_EXPERIMENT, city="Beijing", start="SimSiam_regular")

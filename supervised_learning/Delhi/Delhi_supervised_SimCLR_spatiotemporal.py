@@ -1,7 +1,7 @@
 """Fits PM2.5 of Delhi from an encoder pre-trained with SimCLR and spatiotemporal pairs."""
 
 from model_utils.cli.command import run_script
-from model_utils.cli.verbs import SUPERVISE
+from model_utils.cli.verbs import PAPER_EXPERIMENT
 
 if __name__ == "__main__":
-    run_script(SUPERVISE, city="Delhi", start="SimCLR_spatiotemporal")
+    run_script(PAPER_EXPERIMENT, city="Delhi", start="SimCLR_spatiotemporal")
