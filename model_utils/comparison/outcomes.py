@@ -14,8 +14,13 @@ from rich.progress import track
 from model_utils.comparison.cells import Cell, read_cell
 from model_utils.comparison.methods import MethodEntry
 from model_utils.evaluation.paired import Replicates, replicates
+from model_utils.evaluation.scores import PERIOD
 
-KEYS = ("spatial_r", "spatial_rmse", "rmse", "mae", "nrmse", "r2", "spatial_r_paper", "temporal_r")
+KEYS = (
+    *("spatial_r", "spatial_rmse", "rmse", "mae", "nrmse", "r2", "spatial_r_paper"),
+    *PERIOD,
+    "temporal_r",
+)
 ROW_COLUMNS = ("sample_id", "site_id", "site_name", "latitude", "longitude", "time_utc", "local_date")
 
 MANY_RUNS = 10

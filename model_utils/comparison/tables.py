@@ -84,6 +84,10 @@ _COLUMNS: Mapping[str, Callable[[Row], str]] = {
     "RMSE": _score("rmse"),
     "RMSE, new dates": _score("rmse_new_dates"),
     "NRMSE": _score("nrmse"),
+    "RMSE, months": _score("period_rmse_month"),
+    "r, months": _score("period_r_month"),
+    "RMSE, seasons": _score("period_rmse_season"),
+    "r, seasons": _score("period_r_season"),
     "temporal r": _score("temporal_r"),
     "interval coverage": _score("coverage"),
     "interval width": _score("mean_width"),
@@ -91,7 +95,10 @@ _COLUMNS: Mapping[str, Callable[[Row], str]] = {
     "same-day": lambda row: _yes_no(row.get("uses_same_day_readings")),
     "settings": lambda row: _count(row.get("trials")),
 }
-_NOT_COMPACT = ("training stations", "spatial RMSE", "interval coverage", "interval width", "n")
+_NOT_COMPACT = (
+    *("training stations", "spatial RMSE", "RMSE, months", "r, months", "RMSE, seasons", "r, seasons"),
+    *("interval coverage", "interval width", "n"),
+)
 _WHERE_PRESENT = ("RMSE, new dates", "interval coverage", "interval width")
 
 

@@ -58,10 +58,10 @@ def replicates(runs: Sequence[pd.DataFrame], keys: Collection[str], draws: int =
 def summary(scored: Replicates) -> dict[str, Any]:
     """Mean scores over runs, with intervals.
 
-    The bootstrap resamples stations (spatial scores), days (temporal_r) or both crosswise (pooled scores), the same in
-    all runs since runs share their test stations and days, and with several runs the runs as well (the pigeonhole
-    bootstrap of crossed factors, Owen 2007, Annals of Applied Statistics 1(2)). The interval is expanded for the number
-    of stations or days, for pooled scores the smaller one.
+    The bootstrap resamples stations (scores of places and periods), days (temporal_r) or both crosswise (pooled
+    scores), the same in all runs since runs share their test stations and days, and with several runs the runs as well
+    (the pigeonhole bootstrap of crossed factors, Owen 2007, Annals of Applied Statistics 1(2)). The interval is
+    expanded for the number of stations or days, for pooled scores the smaller one.
 
     Returns:
         Ready for JSON. For each key: the mean over the runs that have it, or None; `<key>_ci95`, [low, high] or None;

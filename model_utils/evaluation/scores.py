@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_utils.evaluation.bootstrap import Resamples
+from model_utils.evaluation.periods import MIN_DAYS_OF_PERIOD, PERIOD_OF, period_statistics
 from model_utils.evaluation.pooled import pooled_statistics, spearman_statistics
 from model_utils.evaluation.spatial import (
     spatial_statistics,
@@ -20,7 +21,8 @@ from model_utils.evaluation.temporal import temporal_statistics
 
 POOLED = ("rmse", "mae", "nrmse", "nmae", "mean_bias", "nmb", "r2", "pearson_r", "spearman_r", "fac2")
 SPATIAL, SPATIAL_PAPER = ("spatial_r", "spatial_rmse"), ("spatial_r_paper", "spatial_rmse_paper")
-KEYS = (*POOLED, *SPATIAL, *SPATIAL_PAPER, "temporal_r")
+PERIOD = tuple(f"period_{score}_{length}" for length in MIN_DAYS_OF_PERIOD for score in ("r", "rmse"))
+KEYS = (*POOLED, *SPATIAL, *SPATIAL_PAPER, *PERIOD, "temporal_r")
 """All scores."""
 
 
@@ -41,7 +43,7 @@ def draw_scores(rows: pd.DataFrame, resamples: Resamples, keys: Collection[str])
 
     Args:
         rows: Rows with a reading and a prediction: site_id, local_date, observed, predicted (ug/m3), and where
-            several rounds predicted them `predicted_level`, which spatial_r and spatial_rmse subtract.
+            several rounds predicted them `predicted_level`, which spatial_r, spatial_rmse and period_r subtract.
         resamples: Of these rows' stations and dates, which may be more than the rows have.
         keys: Some of `KEYS`.
 
@@ -72,6 +74,10 @@ def draw_scores(rows: pd.DataFrame, resamples: Resamples, keys: Collection[str])
         read = count > 0
         means = of_observed[read] / count[read], of_predicted[read] / count[read]
         scores |= spatial_statistics_paper(*means, resamples.stations[:, read])
+    for length, period_of in PERIOD_OF.items():
+        if any(key in PERIOD and key.endswith(length) for key in wanted):
+            grids = grid(observed), grid(predicted), grid(without_level(rows))
+            scores |= period_statistics(*grids, period_of(resamples.dates), length, resamples.stations)
     if "temporal_r" in wanted:
         scores |= temporal_statistics(grid(observed), grid(predicted), resamples.days)
     return {key: scores[key] for key in keys}

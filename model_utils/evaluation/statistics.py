@@ -20,14 +20,15 @@ def evaluate(predictions: pd.DataFrame, draws: int = 1000, seed: int = 0) -> dic
 
     Rows without a finite prediction are left out of every score and counted in
     `n_samples_without_prediction`; rows without a reading are left out. Several rows of a station on one
-    local date are averaged for the spatial and temporal scores.
+    local date are averaged for the spatial, period and temporal scores.
 
     Args:
         predictions: Rows to score (usually the test rows): site_id, local_date, observed, predicted (ug/m3), and
             `predicted_level` (ug/m3, see `round_level`) where several rounds predicted them, each its own test
             stations.
-        draws: Resamples of the bootstrap, over stations (spatial scores), over days (temporal_r), or over both
-            crosswise (pooled scores: the errors of a day are shared by its stations, see `pooled_statistics`).
+        draws: Resamples of the bootstrap, over stations (spatial scores and those of periods), over days
+            (temporal_r), or over both crosswise (pooled scores: the errors of a day are shared by its stations, see
+            `pooled_statistics`).
         seed: Of the resamples.
 
     Returns:

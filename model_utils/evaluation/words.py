@@ -35,6 +35,10 @@ SCORES = {
     "r2": "R²",
     "temporal_r": "temporal r",
     "spatial_r_paper": "r of raw station means",
+    "period_r_month": "r within months",
+    "period_rmse_month": "RMSE of monthly means (µg/m³)",
+    "period_r_season": "r within seasons",
+    "period_rmse_season": "RMSE of seasonal means (µg/m³)",
     "coverage": "coverage",
     "truth_r": "r with the hidden place effect",
     "truth_r_seen": "r with what land use explains of it",
@@ -44,9 +48,14 @@ SCORES = {
 """Key of a score -> its name for people."""
 
 _PERCENT = ("nrmse", "coverage", "within_one_sd")
-_TWO_DIGITS = ("spatial_r", "temporal_r", "spatial_r_paper", "r2", "truth_r", "truth_r_seen")
+_TWO_DIGITS = (
+    *("spatial_r", "temporal_r", "spatial_r_paper", "r2"),
+    *("period_r_month", "period_r_season", "truth_r", "truth_r_seen"),
+)
 _THREE_DIGITS = ("truth_rmse",)
-LOWER_IS_BETTER = frozenset({"spatial_rmse", "rmse", "rmse_new_dates", "mae", "nrmse"})
+LOWER_IS_BETTER = frozenset(
+    {"spatial_rmse", "period_rmse_month", "period_rmse_season", "rmse", "rmse_new_dates", "mae", "nrmse"}
+)
 SIGNIFICANT = 0.05
 
 
