@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from model_utils.demo import STARTS, DemoConfig, demo
+from model_utils.demo import ROWS, DemoConfig, demo
 
 
 @pytest.mark.slow
@@ -14,7 +14,7 @@ def test_the_demo_says_what_it_promises_and_reuses_what_stands(tmp_path, capsys)
     demo(DemoConfig(preset="smoke", root=tmp_path))
     first = capsys.readouterr().out
     table = first[first.index("The city is SIMULATED") :]
-    for row in (*STARTS, "same_day_mean", "inverse_distance"):
+    for row in (*ROWS, "same_day_mean", "ordinary_kriging"):
         assert f"\n{row} " in table
     assert all(column in table for column in ("RMSE", "NRMSE", "spatial_r", "[95 %]", "temporal_r"))
     assert first.rstrip().endswith("demo_summary.png")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,7 +20,6 @@ from model_utils.estimators.place_and_day.place_process import (
     east_north_km,
     fit_place_process,
 )
-from model_utils.estimators.saving import read_saved, write_saved
 from model_utils.geography import great_circle_km
 
 Floats = NDArray[np.float64]
@@ -260,25 +256,3 @@ def test_a_kernel_on_columns_is_that_kernel_on_those_columns() -> None:
     assert kernel.theta == pytest.approx(np.log(1.5))
     assert changed != kernel
     assert kernel == OnColumns(RBF(1.5), 1, 3)
-
-
-def test_is_fast_enough_for_many_draws() -> None:
-    def seconds(count: int) -> float:
-        city, taken = City(count), []
-        for _ in range(3):
-            before = time.process_time()
-            city.fit(slice(count))
-            taken.append(time.process_time() - before)
-        return min(taken)
-
-    assert seconds(30) < 0.5  # .1 on a free processor
-    assert seconds(200) < 4
-
-
-def test_saved_and_loaded_it_says_the_same(tmp_path: Path) -> None:
-    for number, variant in enumerate(VARIANTS):
-        city = City(20)
-        process = city.fit(slice(12), *variant)
-        write_saved(tmp_path / str(number), process)
-        again = city.predict(read_saved(tmp_path / str(number), PlaceProcess), slice(20))
-        np.testing.assert_array_equal(again, city.predict(process, slice(20)))

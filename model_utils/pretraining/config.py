@@ -149,7 +149,7 @@ class PretrainConfig:
         "paper": {},
         "demo": {
             "encoder": "resnet18",
-            "crop_size": 64,
+            "crop_size": 32,
             "epochs": 3,
             "batch_size": 128,
             "projection_width": 512,
