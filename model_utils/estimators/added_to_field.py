@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -55,6 +56,10 @@ class FittedSum(FittedEstimator):
 
     field: FittedField
     anomaly: FittedEstimator
+
+    def sees(self) -> int | Literal["tiles"] | None:
+        """What the anomaly sees."""
+        return self.anomaly.sees()
 
     def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
         """The sum at every row; NaN where the field says nothing."""

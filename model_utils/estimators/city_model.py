@@ -13,16 +13,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from contrastive_models.embedding import embed
-from contrastive_models.encoders import create_encoder
+from contrastive_models.encoders import create_encoder, feature_width
 from contrastive_models.weights import weights_hash
 from model_utils import atomic
 from model_utils.archive.format import ArchiveMetadata
 from model_utils.archive.reader import TileArchive
 from model_utils.errors import InputError
-from model_utils.estimators.added_to_field import FittedSum
 from model_utils.estimators.estimator import FittedEstimator, Prediction
-from model_utils.estimators.finetuned import FittedFineTuned
-from model_utils.estimators.saving import Saved, read_saved, write_saved
+from model_utils.estimators.finetuned import LARGEST_TILE
+from model_utils.estimators.saving import MODEL, Saved, read_saved, write_saved
 from model_utils.features.starting_encoder import StartingEncoder
 
 ENCODER = "encoder.safetensors"
@@ -56,6 +55,12 @@ class CityModel(Saved):
     tile_size: int
     max_cloud_fraction: float
 
+    def __post_init__(self) -> None:
+        if not len(self.mean) == len(self.std) == len(self.bands) > 0 or not all(each > 0 for each in self.std):
+            raise ValueError(f"city model: found means {self.mean} and deviations {self.std} of the bands {self.bands}")
+        if not 1 <= self.tile_size <= LARGEST_TILE:
+            raise ValueError(f"city model: found tiles of {self.tile_size} px, expected 1 to {LARGEST_TILE}")
+
 
 @dataclass(frozen=True)
 class LoadedCityModel:
@@ -87,7 +92,7 @@ class LoadedCityModel:
 
 def sees_tiles(fitted: FittedEstimator) -> bool:
     """Whether its features are the tiles themselves: it holds an encoder of its own."""
-    return isinstance(fitted.anomaly if isinstance(fitted, FittedSum) else fitted, FittedFineTuned)
+    return fitted.sees() == "tiles"
 
 
 def city_model(
@@ -132,6 +137,11 @@ def load_city_model(folder: Path) -> LoadedCityModel:
         encoder.load_state_dict(load_file(path), strict=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"{path}: not the encoder of this model ({' '.join(str(error).split())[:200]})") from None
+    if model.fitted.sees() not in (None, feature_width(encoder)):
+        raise InputError(
+            f"{folder / MODEL}: sees {model.fitted.sees()} features, expected the {feature_width(encoder)} "
+            f"of {model.encoder}"
+        )
     if weights_hash(encoder) != model.encoder_sha256:
         raise InputError(f"{path}: found other weights than those that the model was fitted with")
     return LoadedCityModel(model, encoder.to(memory_format=torch.channels_last).eval())

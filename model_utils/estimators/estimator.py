@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -46,6 +46,14 @@ class FittedEstimator(Saved):
 
     trials: int = 0
     chosen: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if type(self).predict is FittedEstimator.predict:  # which a file might name
+            raise ValueError(f"{type(self).__name__}: predicts nothing itself")
+
+    def sees(self) -> int | Literal["tiles"] | None:
+        """How many features of a row it looks at, or whether at the tiles; None where at none."""
+        return None
 
     def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
         """Predicts any rows: stations, grid cells, other dates. A row's own `pm25` is never looked at.

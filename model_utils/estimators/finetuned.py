@@ -6,7 +6,7 @@ import copy
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from contrastive_models.embedding import embed
-from contrastive_models.encoders import create_encoder, normalise
+from contrastive_models.encoders import create_encoder, feature_width, normalise
 from contrastive_models.views import ViewSettings, random_views
 from model_utils.archive.reader import TileArchive
 from model_utils.estimators.estimator import Features, FittedEstimator, Prediction
@@ -30,6 +30,9 @@ from model_utils.hardware import resolve_precision
 from model_utils.quiet import quiet_lightning
 from model_utils.sampling.batches import PairBatchSampler
 from model_utils.sampling.splits import validation_rows
+
+LARGEST_TILE = 4096
+"""Pixels; a file that says more is wrong."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +133,24 @@ class FittedFineTuned(FittedEstimator):
     unseen_sites: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        if not (
+            1 <= self.tile_size <= LARGEST_TILE
+            and len(self.mean) == len(self.std)
+            and all(each > 0 for each in self.std)
+        ):
+            raise ValueError(
+                f"encoder: found tiles of {self.tile_size} px, means {self.mean} and deviations {self.std}"
+            )
         try:
-            self.module()
+            width = feature_width(self.module())
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"encoder: {' '.join(str(error).split())[:200]}") from None
+        if self.head.sees() != width:
+            raise ValueError(f"head: sees {self.head.sees()} features, expected the {width} of {self.encoder}")
+
+    def sees(self) -> Literal["tiles"]:
+        """The tiles, with an encoder of its own."""
+        return "tiles"
 
     def module(self) -> nn.Module:
         """The encoder, in evaluation mode."""

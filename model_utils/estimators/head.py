@@ -16,6 +16,10 @@ from torch import Tensor, nn
 
 from model_utils.estimators.estimator import Features, FittedEstimator, Prediction, without_sd
 
+HIDDEN = 512
+"""Units of each hidden layer."""
+HISTORY = ("epoch", "train_loss", "validation_loss")
+
 
 @dataclass(frozen=True)
 class HeadSettings:
@@ -44,13 +48,13 @@ class RegressionHead(nn.Sequential):
 
     def __init__(self, features: int, dropout: float = 0.2) -> None:
         super().__init__(
-            nn.Linear(features, 512),
+            nn.Linear(features, HIDDEN),
             nn.ReLU(inplace=True),
             nn.Dropout(dropout),
-            nn.Linear(512, 512),
+            nn.Linear(HIDDEN, HIDDEN),
             nn.ReLU(inplace=True),
             nn.Dropout(dropout),
-            nn.Linear(512, 1),
+            nn.Linear(HIDDEN, 1),
         )
         self.register_buffer("feature_mean", torch.zeros(features))
         self.register_buffer("feature_std", torch.ones(features))
@@ -89,7 +93,7 @@ class FittedHead(FittedEstimator):
 
     Attributes:
         state: Of a `RegressionHead`.
-        history: `epoch`, `train_loss`, `validation_loss`: `head_loss`, in variances of the target.
+        history: `HISTORY`; losses are `head_loss`, in variances of the target.
         best_epoch: Epoch with the lowest validation loss.
     """
 
@@ -98,14 +102,22 @@ class FittedHead(FittedEstimator):
     best_epoch: int
 
     def __post_init__(self) -> None:
-        try:
-            self.head()
-        except (RuntimeError, KeyError, IndexError) as error:
-            raise ValueError(f"head: {error}") from None
+        shapes = {name: array.shape for name, array in self.state.items()}
+        first = shapes.get("0.weight", ())
+        if len(first) != 2 or first[0] != HIDDEN:  # before anything of that width is made
+            raise ValueError(f"head: found {first} first weights, expected {HIDDEN} x the features")
+        if shapes != {name: tuple(tensor.shape) for name, tensor in RegressionHead(first[1]).state_dict().items()}:
+            raise ValueError(f"head: found {shapes}, expected the layers of a head on {first[1]} features")
+        if tuple(self.history) != HISTORY or not all(kind.kind in "if" for kind in self.history.dtypes):
+            raise ValueError(f"history: found {', '.join(map(repr, self.history))}, expected numbers of {HISTORY}")
+
+    def sees(self) -> int:
+        """All its features."""
+        return int(self.state["0.weight"].shape[1])
 
     def head(self) -> RegressionHead:
         """The module, in evaluation mode."""
-        head = RegressionHead(self.state["0.weight"].shape[1])
+        head = RegressionHead(self.sees())
         head.load_state_dict({name: torch.tensor(array) for name, array in self.state.items()})
         return head.eval()
 
@@ -121,7 +133,7 @@ class FittedHead(FittedEstimator):
 def fitted_head(head: RegressionHead, history: list[tuple[int, float, float]], best_epoch: int) -> FittedHead:
     """What is kept of a trained head."""
     state = {name: tensor.numpy().copy() for name, tensor in head.state_dict().items()}
-    return FittedHead(state, pd.DataFrame(history, columns=["epoch", "train_loss", "validation_loss"]), best_epoch)
+    return FittedHead(state, pd.DataFrame(history, columns=list(HISTORY)), best_epoch)
 
 
 def head_loss(output: Tensor, target: Tensor, day: Tensor | None = None, spatial_weight: float = 0.0) -> Tensor:

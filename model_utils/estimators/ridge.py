@@ -90,6 +90,14 @@ class FittedRidge(FittedEstimator):
     weights: NDArray[np.float64]
     intercept: float
 
+    def __post_init__(self) -> None:
+        if self.weights.ndim != 1:
+            raise ValueError(f"ridge: found {self.weights.shape} weights, expected one a feature")
+
+    def sees(self) -> int:
+        """All its features."""
+        return len(self.weights)
+
     def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
         """The line at every row."""
         assert isinstance(features, np.ndarray)

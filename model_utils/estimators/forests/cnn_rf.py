@@ -77,10 +77,18 @@ class FittedForestOnFeatures(FittedEstimator):
     trees: Trees
 
     def __post_init__(self) -> None:
-        width = len(self.mean)
-        if self.scale.shape != (width,) or self.components.ndim != 2 or self.components.shape[1] != width:
+        width = self.sees()
+        if (
+            not self.mean.shape == self.scale.shape == (width,)
+            or self.components.ndim != 2
+            or self.components.shape[1] != width
+        ):
             raise ValueError(f"components: found {self.components.shape} of {width} features")
         checked(self.trees, len(self.components) + len(self.weather.names))
+
+    def sees(self) -> int:
+        """All features of the image."""
+        return len(self.mean)
 
     def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
         """The mean of the trees."""

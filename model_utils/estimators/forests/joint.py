@@ -92,6 +92,14 @@ class FittedJoint(FittedEstimator):
         checked(self.model.forest_trees, leaves)
         if self.components.ndim != 2 or self.components.shape[1] != leaves:
             raise ValueError(f"components: found {self.components.shape} of {leaves} leaves")
+        of_head = self.head.sees()
+        if of_head is not None and (of_head == "tiles" or of_head < len(self.components)):
+            raise ValueError(f"head: sees {of_head}, expected features and {len(self.components)} components")
+
+    def sees(self) -> int | None:
+        """What the head sees beside the components."""
+        of_head = self.head.sees()
+        return of_head - len(self.components) if isinstance(of_head, int) else None
 
     def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
         """The sum at every row."""

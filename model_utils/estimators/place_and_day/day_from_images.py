@@ -43,7 +43,7 @@ class Heads(Saved):
     penalties: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if self.weights.ndim != 2 or self.intercepts.shape != self.weights.shape[:1]:
+        if self.weights.ndim != 2 or not self.intercepts.shape == self.weights.shape[:1] == (GROUPS + 1,):
             raise ValueError(f"heads: found {self.weights.shape} weights and {self.intercepts.shape} intercepts")
 
 
@@ -68,6 +68,19 @@ class DayFromImages(Saved):
     group: NDArray[np.int64]
     with_air: Heads | None
     without_air: Heads
+
+    def __post_init__(self) -> None:
+        dates = self.dates.shape
+        if not dates == self.group.shape == np.unique(self.dates).shape or np.isnat(self.dates).any():
+            raise ValueError(f"day: found {self.group.shape} groups of {dates} dates, expected each date once")
+        if len(self.group) and not 0 <= self.group.min() <= self.group.max() < GROUPS:
+            raise ValueError(f"day: found a group beyond 0 to {GROUPS - 1}")
+        if self.air_directions.ndim != 2 or self.air_centre.shape != self.air_directions.shape[1:]:
+            raise ValueError(f"day: found {self.air_directions.shape} directions about {self.air_centre.shape}")
+        rest, air = len(self.weather.names) + 2, len(self.air_directions)
+        for heads, expected in ((self.without_air, rest), (self.with_air, rest + air)):
+            if heads is not None and heads.weights.shape[1] != expected:
+                raise ValueError(f"day: found heads of {heads.weights.shape[1]} inputs, expected {expected}")
 
     def predict(
         self, samples: pd.DataFrame, features: NDArray[np.float32] | None, ground: Ground | None

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from model_utils.estimators.place_and_day.two_way_effects import TwoWayEffects
 from model_utils.estimators.references.kriging import Variogram, fit_variogram, krige_with_variance
+from model_utils.estimators.references.same_day import checked_readings
 from model_utils.estimators.saving import Saved
 from model_utils.geography import great_circle_km
 
 Floats = NDArray[np.float64]
-
-COLUMNS = ("site_id", "latitude", "longitude", "local_date", "pm25")
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class DayFromReadings(Saved):
     """Day + residual at a place, from the stations that read that day.
 
     Attributes:
-        readings: `COLUMNS`; pm25 is ln PM2.5 - place, which differs from a place to another by its residual only.
+        readings: `READING_COLUMNS`; pm25 is ln PM2.5 - place, which differs from place to place by its residual only.
         variogram: Of these, log units squared.
     """
 
@@ -31,8 +30,7 @@ class DayFromReadings(Saved):
     variogram: Variogram
 
     def __post_init__(self) -> None:
-        if tuple(self.readings.columns) != COLUMNS:
-            raise ValueError(f"readings: found the columns {', '.join(map(str, self.readings))}")
+        checked_readings(self.readings)
 
     def predict(self, samples: pd.DataFrame) -> tuple[Floats, Floats]:
         """Mean and variance of ln PM2.5 - place at n rows, a row's own station left out; NaN where no other reads."""

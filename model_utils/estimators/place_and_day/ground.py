@@ -47,11 +47,19 @@ class Ground(Saved):
     directions: Floats
 
     def __post_init__(self) -> None:
+        if self.means.ndim != 2:
+            raise ValueError(f"ground: found means of shape {self.means.shape}, expected sites x features")
         sites, width = self.means.shape
         shapes = self.latitude.shape, self.longitude.shape, self.air.shape, self.centre.shape, self.directions.shape[1:]
         expected = (sites,), (sites,), (len(self.dates), width), (width,), (width,)
         if shapes != expected or len(self.sites) != sites:
             raise ValueError(f"ground: found {shapes}, expected {expected}")
+        if len(np.unique(self.sites)) != sites or self.dates.shape != np.unique(self.dates).shape:
+            raise ValueError("ground: found a site or a date twice")
+        if np.isnat(self.dates).any() or not np.isfinite([*self.latitude, *self.longitude]).all():
+            raise ValueError("ground: found a date or a place that is none")
+        if not 0 <= self.ring_km < np.inf:
+            raise ValueError(f"ground: found a ring of {self.ring_km:g} km, expected 0 or more")
 
     def scores(self, samples: pd.DataFrame, features: NDArray[np.float32] | None) -> Floats:
         """Principal components of each row's site.

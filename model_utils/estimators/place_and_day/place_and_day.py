@@ -13,7 +13,6 @@ from model_utils.errors import InputError
 from model_utils.estimators.estimator import Features, FittedEstimator, NothingLearnt, Prediction
 from model_utils.estimators.place_and_day.day_from_images import DayFromImages, fit_day_from_images
 from model_utils.estimators.place_and_day.day_from_readings import (
-    COLUMNS,
     DayFromReadings,
     effect_errors,
     residual_variogram,
@@ -22,7 +21,7 @@ from model_utils.estimators.place_and_day.ground import Ground, describe_ground
 from model_utils.estimators.place_and_day.place_process import PlaceProcess, fit_place_process
 from model_utils.estimators.place_and_day.smearing import Smearing, smearing
 from model_utils.estimators.place_and_day.two_way_effects import TwoWayEffects, two_way_effects
-from model_utils.estimators.references.same_day import station_days
+from model_utils.estimators.references.same_day import READING_COLUMNS, station_days
 from model_utils.estimators.references.weather_inputs import weather_inputs
 
 Floats = NDArray[np.float64]
@@ -93,7 +92,7 @@ class PlaceAndDay:
         )
         if self.day != "images":
             mean, _ = fitted.places(samples, shown)
-            told = rows.assign(pm25=rows["pm25"] - mean)[list(COLUMNS)]
+            told = rows.assign(pm25=rows["pm25"] - mean)[list(READING_COLUMNS)]
             told = told[np.isfinite(told["pm25"])].reset_index(drop=True)
             fitted = replace(fitted, day_from_readings=DayFromReadings(told, variogram))
         if self.day != "readings":
@@ -157,8 +156,17 @@ class FittedPlaceAndDay(FittedEstimator):
     def __post_init__(self) -> None:
         if bool(self.process.blocks) != (self.place != "coordinates"):
             raise ValueError(f"place and day: found {len(self.process.blocks)} blocks for place={self.place!r}")
-        if self.process.blocks and self.ground is None:
-            raise ValueError("place and day: found no ground for a process on images")
+        of_blocks = [block.shape[1] for block in self.process.blocks]
+        if of_blocks and (self.ground is None or of_blocks != [len(self.ground.directions)]):
+            raise ValueError(f"place and day: found no ground for a process on images of {of_blocks} components")
+        if self.day_from_images is not None and self.ground is not None:
+            seen, expected = len(self.day_from_images.air_centre), self.ground.means.shape[1]
+            if seen != expected:
+                raise ValueError(f"place and day: found air of {seen} features, expected {expected} as of the ground")
+
+    def sees(self) -> int | None:
+        """The embeddings that the ground is described by."""
+        return None if self.ground is None else int(self.ground.means.shape[1])
 
     def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
         """Place and day at every row, back in ug/m3; NaN where place or day cannot be told.
@@ -193,7 +201,7 @@ class FittedPlaceAndDay(FittedEstimator):
         return mean[site], variance[site]
 
     def days(self, samples: pd.DataFrame, shown: NDArray[np.float32] | None) -> tuple[Floats, Floats]:
-        """Mean and variance of day + residual at each row, log units.
+        """Mean and variance of day + residual at each row, log units; NaN where nothing tells them.
 
         Where there are two predictions they are weighted by their variances without the part that neither can know
         and both err by, the residual of the place alone (the variogram's nugget).
@@ -203,8 +211,8 @@ class FittedPlaceAndDay(FittedEstimator):
             mean, variance = self.day_from_images.predict(samples, shown, self.ground)
             by_images = mean, variance + self.residual_variance
         if self.day_from_readings is None:
-            assert by_images is not None
-            return by_images
+            nothing = np.full(len(samples), np.nan)
+            return by_images or (nothing, nothing)
         by_readings = self.day_from_readings.predict(samples)
         if by_images is None:
             return by_readings

@@ -153,6 +153,8 @@ class PlaceProcess(Saved):
         expected = (2,), (count, 2), (count, count), (count, count), (count,)
         if shapes != expected or len(self.blocks) != len(self.block_variances):
             raise ValueError(f"place process: found {shapes}, expected {expected}")
+        if not self.range_km > 0:
+            raise ValueError(f"place process: found a range of {self.range_km:g} km, expected a positive number")
         if any(block.ndim != 2 or len(block) != count for block in self.blocks):
             raise ValueError(f"place process: found {[block.shape for block in self.blocks]}, expected {count} rows")
 

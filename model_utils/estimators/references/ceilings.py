@@ -19,6 +19,9 @@ _NAMED = {
     "ceiling_true_both": (LAND_USE, OPTICAL_DEPTH),
 }
 
+_WIDTHS = {LAND_USE: 1, OPTICAL_DEPTH: 3}
+"""Columns of the design."""
+
 
 def ceilings(samples: pd.DataFrame) -> Mapping[str, HiddenTruth]:
     """Regressions on the hidden truth that a simulated archive carries, as far as its columns allow."""
@@ -71,6 +74,11 @@ class FittedHiddenTruth(FittedEstimator):
     columns: tuple[str, ...]
     weights: NDArray[np.float64]
     intercept: float
+
+    def __post_init__(self) -> None:
+        expected = sum(_WIDTHS.get(name, 0) for name in self.columns)
+        if self.columns not in _NAMED.values() or self.weights.shape != (expected,):
+            raise ValueError(f"hidden truth: found {self.weights.shape} weights of {self.columns}")
 
     def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
         """From the rows' hidden truth."""

@@ -79,6 +79,10 @@ class LinearModel(FittedEstimator):
         if not (self.mean.shape == self.scale.shape == self.weights.shape and self.weights.ndim == 1):
             raise ValueError(f"linear model: found {self.mean.shape}, {self.scale.shape} and {self.weights.shape}")
 
+    def sees(self) -> int:
+        """All its features."""
+        return len(self.weights)
+
     def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
         """The line at every row."""
         assert isinstance(features, np.ndarray)

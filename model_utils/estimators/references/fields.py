@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 from model_utils.estimators.choices import Field
 from model_utils.estimators.estimator import Features, FittedEstimator, Prediction, without_sd
 from model_utils.estimators.references.kriging import Variogram, fit_variogram, krige
-from model_utils.estimators.references.same_day import inverse_distance, same_day_mean
+from model_utils.estimators.references.same_day import (
+    READING_COLUMNS,
+    checked_readings,
+    inverse_distance,
+    same_day_mean,
+)
 
 FIELDS: Mapping[str, Callable[[pd.DataFrame, pd.DataFrame], NDArray[np.float64]]] = {
     "mean": same_day_mean,
     "inverse_distance": inverse_distance,
 }
 """Each takes (train, test) and leaves out the reading of a row's own station; kriging needs a variogram besides."""
-
-READING_COLUMNS = ("site_id", "latitude", "longitude", "local_date", "pm25")
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,7 @@ class FittedField(FittedEstimator):
     def __post_init__(self) -> None:
         if self.field not in (*FIELDS, "kriging"):
             raise ValueError(f"field: found {self.field!r}")
-        if tuple(self.readings.columns) != READING_COLUMNS:
-            raise ValueError(f"readings: found the columns {', '.join(map(str, self.readings.columns))}")
+        checked_readings(self.readings)
 
     def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
         """The field at every row, a station's own reading left out; NaN where no other known station reads that day."""

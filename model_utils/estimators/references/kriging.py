@@ -36,6 +36,12 @@ class Variogram(Saved):
     range_km: float
     nugget: float
 
+    def __post_init__(self) -> None:
+        if not (self.partial_sill >= 0 and self.nugget >= 0 and 0 < self.range_km < np.inf):
+            raise ValueError(f"variogram: found {self.partial_sill:g}, {self.range_km:g} km and {self.nugget:g}")
+        if not self.partial_sill + self.nugget < np.inf:
+            raise ValueError("variogram: found no finite sill")
+
     def __call__(self, km: NDArray[np.float64]) -> NDArray[np.float64]:
         """The semivariance of two different stations."""
         model = exponential_variogram_model([self.partial_sill, self.range_km, self.nugget], km)
@@ -153,7 +159,10 @@ def _kriged(
         days = pattern.ravel() == number
         system = np.pad(-between[np.ix_(here, here)], (0, 1), constant_values=1)
         system[-1, -1] = 0
-        inverse = np.linalg.inv(system)
+        try:
+            inverse = np.linalg.inv(system)
+        except np.linalg.LinAlgError:  # stations that say the same twice: the same-day mean stays
+            continue
         values = readings[np.ix_(here, days)]
         right = np.pad(-towards[:, here], ((0, 0), (0, 1)), constant_values=1)
         weights = right @ inverse

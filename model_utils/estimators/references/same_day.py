@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from model_utils.geography import great_circle_km
 
+READING_COLUMNS = ("site_id", "latitude", "longitude", "local_date", "pm25")
+
 
 @dataclass(frozen=True)
 class Neighbours:
@@ -80,6 +82,24 @@ def layers_at_rows(
 def station_days(rows: pd.DataFrame) -> pd.DataFrame:
     """Readings as stations x days, averaged where a station reads twice a day, NaN where it does not."""
     return rows.dropna(subset="pm25").pivot_table(index="site_id", columns="local_date", values="pm25").astype(float)
+
+
+def checked_readings(readings: pd.DataFrame) -> pd.DataFrame:
+    """Readings that fields can be made of.
+
+    Raises:
+        ValueError: They are not `READING_COLUMNS` of texts, dates and finite numbers.
+    """
+    if tuple(readings.columns) != READING_COLUMNS:
+        raise ValueError(f"readings: found the columns {', '.join(map(repr, readings.columns))}")
+    numbers = readings[["latitude", "longitude", "pm25"]]
+    if not all(kind.kind in "if" for kind in numbers.dtypes) or not np.isfinite(numbers.to_numpy(np.float64)).all():
+        raise ValueError("readings: found a latitude, longitude or pm25 that is no number")
+    if pd.api.types.infer_dtype(readings["site_id"]) not in ("string", "empty"):
+        raise ValueError("readings: found a site_id that is no text")
+    if readings["local_date"].dtype.kind != "M" or readings["local_date"].isna().any():
+        raise ValueError("readings: found a local_date that is none")
+    return readings
 
 
 def mean_field(neighbours: Neighbours) -> NDArray[np.float64]:

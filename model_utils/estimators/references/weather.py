@@ -59,6 +59,12 @@ class FittedOnWeather(FittedEstimator):
     weather: WeatherInputs
     fitted: FittedEstimator
 
+    def __post_init__(self) -> None:
+        if self.fitted.sees() not in (None, len(self.weather.names)):
+            raise ValueError(
+                f"weather: found {len(self.weather.names)}, expected the {self.fitted.sees()} that it sees"
+            )
+
     def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
         """From the rows' weather."""
         return self.fitted.predict(samples, self.weather.values(samples))  # type: ignore[arg-type]
@@ -99,6 +105,10 @@ class FittedForest(FittedEstimator):
 
     def __post_init__(self) -> None:
         checked(self.trees, self.width)
+
+    def sees(self) -> int:
+        """All columns, though some may be in no tree."""
+        return self.width
 
     def predict(self, samples: pd.DataFrame, features: Features) -> Prediction:
         """The mean of the trees."""
