@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import load_city
@@ -67,3 +69,19 @@ def small_root(tmp_path: Path) -> Path:
     """A project root with a small archive of Delhi."""
     write_small_archive(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def figures_unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saves figures as empty files, for runs whose figures are not the point: each takes a second to render."""
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **options: Path(path).write_bytes(b""))
+
+
+@pytest.fixture(params=["every fourth", pytest.param("all others", marks=pytest.mark.slow)])
+def seeds(request: pytest.FixtureRequest) -> Callable[[int], list[int]]:
+    """The seeds of so many random cases: every fourth, and in a slow test of its own all others."""
+
+    def chosen(count: int) -> list[int]:
+        return [seed for seed in range(count) if (seed % 4 == 0) == (request.param == "every fourth")]
+
+    return chosen

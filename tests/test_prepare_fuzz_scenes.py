@@ -21,6 +21,7 @@ from fuzzing import (
     TOP,
     ZONE,
     Arena,
+    Seeds,
     check_all,
     damaged,
     damaged_json,
@@ -61,7 +62,7 @@ def _whole_again(arena: Arena) -> Iterator[None]:
 
 @pytest.mark.parametrize("head", [None, 400], ids=["anywhere", "header"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_damaged_geotiff(arena: Arena, layout: str, head: int | None) -> None:
+def test_damaged_geotiff(arena: Arena, layout: str, head: int | None, seeds: Seeds) -> None:
     """What is read of a damaged file is what GDAL reads of it; a tile can only hold that, or nothing."""
     whole = write_scene(arena.scene, pixels(), **LAYOUTS[layout]).read_bytes()
 
@@ -70,10 +71,10 @@ def test_damaged_geotiff(arena: Arena, layout: str, head: int | None) -> None:
         arena.scene.write_bytes(damaged(whole, chance, head))
         arena.run_scenes(*chance.choice(((), ("--overwrite",), ("--overwrite", "--skip-broken"))))
 
-    check_all(case, 60)
+    check_all(case, seeds(60))
 
 
-def test_damaged_float_scene(arena: Arena) -> None:
+def test_damaged_float_scene(arena: Arena, seeds: Seeds) -> None:
     whole = write_scene(arena.scene, np.random.default_rng(0).random((3, SIZE, SIZE)).astype("f4")).read_bytes()
 
     def case(chance: random.Random) -> None:
@@ -81,7 +82,7 @@ def test_damaged_float_scene(arena: Arena) -> None:
         arena.scene.write_bytes(damaged(whole, chance, chance.choice((None, 600))))
         arena.run_scenes("--overwrite", *NUMBERED)
 
-    check_all(case, 60)
+    check_all(case, seeds(60))
 
 
 NAN, INF = float("nan"), float("inf")
@@ -254,7 +255,7 @@ def planet(arena: Arena) -> tuple[Path, Path, Path]:
     return mask, xml, metadata
 
 
-def test_damaged_planet_sidecars(arena: Arena) -> None:
+def test_damaged_planet_sidecars(arena: Arena, seeds: Seeds) -> None:
     paths = planet(arena)
     whole = {path: path.read_bytes() for path in paths}
     metadata = paths[2]
@@ -271,7 +272,7 @@ def test_damaged_planet_sidecars(arena: Arena) -> None:
             path.write_text(json.dumps(damaged_json(json.loads(whole[path]), chance)))
         arena.run_scenes("--overwrite")
 
-    check_all(case, 200)
+    check_all(case, seeds(200))
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "null", "[]", '{"properties":{"acquired":{}}}', ""])
@@ -305,7 +306,7 @@ def safe(arena: Arena) -> Path:
     return folder / "MTD_MSIL1C.xml"
 
 
-def test_damaged_sentinel_metadata(arena: Arena) -> None:
+def test_damaged_sentinel_metadata(arena: Arena, seeds: Seeds) -> None:
     metadata = safe(arena)
     arena.restore({})
     assert arena.run_scenes().code == 0
@@ -315,7 +316,7 @@ def test_damaged_sentinel_metadata(arena: Arena) -> None:
         metadata.write_bytes(damaged(SENTINEL.encode(), chance))
         arena.run_scenes("--overwrite")
 
-    check_all(case, 60)
+    check_all(case, seeds(60))
 
 
 @pytest.mark.parametrize("text", BOMBS, ids=range(len(BOMBS)))
@@ -330,7 +331,7 @@ def test_xml_bombs(arena: Arena, text: str) -> None:
     assert arena.run_scenes("--overwrite").code == 2
 
 
-def test_damaged_city(arena: Arena) -> None:
+def test_damaged_city(arena: Arena, seeds: Seeds) -> None:
     text = arena.city.read_text()
     values = [
         *("[", "{", "&a [*a]", "*x", "!!python/object/apply:os.system [id]", "2019-01-01", ".nan", ".inf", "12:30"),
@@ -348,10 +349,10 @@ def test_damaged_city(arena: Arena) -> None:
             arena.city.write_text("\n".join(lines))
         arena.run_scenes("--overwrite")
 
-    check_all(case, 150)
+    check_all(case, seeds(150))
 
 
-def test_a_damaged_archive_is_refused_and_replaced(arena: Arena) -> None:
+def test_a_damaged_archive_is_refused_and_replaced(arena: Arena, seeds: Seeds) -> None:
     """A run that adds a scene to it gives what a run from nothing gives, or says what is damaged."""
     write_scene(arena.scenes / "new_20190102T051200.tif", pixels(2))
     arena.restore({})
@@ -376,7 +377,7 @@ def test_a_damaged_archive_is_refused_and_replaced(arena: Arena) -> None:
         assert outcome.files["images.npy"] == both["images.npy"]
         assert outcome.files["samples.parquet"] == both["samples.parquet"]
 
-    check_all(case, 150)
+    check_all(case, seeds(150))
 
 
 @pytest.mark.real
@@ -392,7 +393,7 @@ def test_a_damaged_archive_is_refused_and_replaced(arena: Arena) -> None:
         ("duplicated_dates/rgbn_20160101.tif", ("--bands", "1,2,3", "--full-scale", "255")),
     ],
 )
-def test_damaged_real_scenes(arena: Arena, name: str, flags: tuple[str, ...]) -> None:
+def test_damaged_real_scenes(arena: Arena, name: str, flags: tuple[str, ...], seeds: Seeds) -> None:
     with rasterio.open(REAL / name) as source:
         west, south, east, north = transform_bounds(source.crs, "EPSG:4326", *source.bounds)
     arena.city.write_text(
@@ -411,4 +412,4 @@ def test_damaged_real_scenes(arena: Arena, name: str, flags: tuple[str, ...]) ->
         scene.write_bytes(damaged(whole, chance, chance.choice((None, 1000))))
         arena.run_scenes("--overwrite", *flags)
 
-    check_all(case, 25)
+    check_all(case, seeds(25))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fuzzing import REAL, STATIONS, Arena, check_all, damaged, damaged_json, damaged_table, make_quick, place
+from fuzzing import REAL, STATIONS, Arena, Seeds, check_all, damaged, damaged_json, damaged_table, make_quick, place
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from readings_writers import EPA_IDS, NAMES, WRITERS, Writer
@@ -61,7 +61,7 @@ def mean_of_day(values: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(("name", "target", "write"), [entry[:3] for entry in WRITERS], ids=[w[1] for w in WRITERS])
-def test_damaged_readings(arena: Arena, tmp_path: Path, name: str, target: str, write: Writer) -> None:
+def test_damaged_readings(arena: Arena, tmp_path: Path, name: str, target: str, write: Writer, seeds: Seeds) -> None:
     """Bytes and cells of one of the files; the whole files give the means of the day."""
     options = write(hours(), "Asia/Kolkata", tmp_path / target)
     flags = ["--readings", str(tmp_path / target), "--stations", str(arena.root / "places.csv"), "--overwrite"]
@@ -91,7 +91,7 @@ def test_damaged_readings(arena: Arena, tmp_path: Path, name: str, target: str, 
             known = arena.opened().samples["pm25"].dropna()
             assert ((known > -11) & (known < 10_000)).all()
 
-    check_all(case, 70)
+    check_all(case, seeds(70))
 
 
 def _recoded(text: str, arena: Arena, change: Callable[[str], bytes]) -> bytes:
@@ -242,7 +242,7 @@ def test_arbitrary_answers(arena: Arena, results: list[object]) -> None:
     arena.run_scenes("--readings", str(path))
 
 
-def test_damaged_daily_exports(arena: Arena, tmp_path: Path) -> None:
+def test_damaged_daily_exports(arena: Arena, tmp_path: Path, seeds: Seeds) -> None:
     path = tmp_path / "Alpha_2019.csv"
     days = [f"1999-01-01,{70 + day},12.5,733,2019-01-{day:02d}" for day in range(1, 20)]
     text = "\n".join(["Timestamp,PM2.5 (µg/m³),AT (°C),BP (mmHg),Datetime", *days])
@@ -257,10 +257,10 @@ def test_damaged_daily_exports(arena: Arena, tmp_path: Path) -> None:
         path.write_bytes(damaged_table(text, chance).encode("utf-8", "replace"))
         arena.run_scenes(*flags)
 
-    check_all(case, 60)
+    check_all(case, seeds(60))
 
 
-def check_damaged(arena: Arena, flag: str, path: Path, text: str) -> None:
+def check_damaged(arena: Arena, flag: str, path: Path, text: str, seeds: Seeds) -> None:
     """A table given by a flag, damaged byte by byte or cell by cell, with readings and without."""
     readings = ("--readings", str(plain(arena.root)))
 
@@ -271,17 +271,17 @@ def check_damaged(arena: Arena, flag: str, path: Path, text: str) -> None:
             path.write_bytes(damaged_table(text, chance).encode("utf-8", "replace"))
         arena.run_scenes("--overwrite", flag, str(path), *chance.choice(((), readings)))
 
-    check_all(case, 120)
+    check_all(case, seeds(120))
 
 
-def test_damaged_station_lists(arena: Arena) -> None:
+def test_damaged_station_lists(arena: Arena, seeds: Seeds) -> None:
     text = "station,latitude,longitude,other_name\n"
     text += "".join(f"{name},{at[0]},{at[1]},x{name}\n" for name, at in zip(STATIONS, PLACES.values(), strict=True))
     path = arena.root / "stations.csv"
-    check_damaged(arena, "--stations", path, text)
+    check_damaged(arena, "--stations", path, text, seeds)
 
 
-def test_damaged_weather_tables(arena: Arena) -> None:
+def test_damaged_weather_tables(arena: Arena, seeds: Seeds) -> None:
     lines = ["station,time,temperature_c,RH (%),pressure (mmHg),ws (m/s),wd (deg)"]
     for name in STATIONS:
         lines += [f"{name},2019-01-01T{hour:02d}:00,{hour},{40 + hour},730,1.5,{hour * 10}" for hour in range(24)]
@@ -291,11 +291,11 @@ def test_damaged_weather_tables(arena: Arena) -> None:
     arena.restore({})
     assert arena.run_scenes("--meteorology", str(path)).code == 0
     assert (arena.opened().samples["temperature_c"].to_numpy() == 11.5).all()  # the mean of the day
-    check_damaged(arena, "--meteorology", path, text)
+    check_damaged(arena, "--meteorology", path, text, seeds)
 
 
 @pytest.mark.parametrize("kind", ["NETCDF3_CLASSIC", "NETCDF3_64BIT", "NETCDF4"])
-def test_damaged_reanalysis(arena: Arena, kind: str) -> None:
+def test_damaged_reanalysis(arena: Arena, kind: str, seeds: Seeds) -> None:
     data = era5(30).sel(latitude=slice(29.25, 28), longitude=slice(76.5, 78))
     data["valid_time"] = pd.date_range("2019-01-01", periods=30, freq="h")
     path = arena.root / f"{kind}.nc"
@@ -311,7 +311,7 @@ def test_damaged_reanalysis(arena: Arena, kind: str) -> None:
         path.write_bytes(damaged(whole, chance, chance.choice((None, 500, 4000))))
         arena.run_scenes("--overwrite", "--meteorology", str(path))
 
-    check_all(case, 70)
+    check_all(case, seeds(70))
 
 
 @pytest.mark.real
@@ -320,7 +320,7 @@ def test_damaged_reanalysis(arena: Arena, kind: str) -> None:
     ("name", "flags"),
     [("delhi_labels/stations/Chandni_Chowk_Pollutants_2018_2020.csv", ()), ("beijing_labels", ())],
 )
-def test_damaged_real_readings(arena: Arena, tmp_path: Path, name: str, flags: tuple[str, ...]) -> None:
+def test_damaged_real_readings(arena: Arena, tmp_path: Path, name: str, flags: tuple[str, ...], seeds: Seeds) -> None:
     """A thousand lines of the real files; the station is called as one of the city's."""
     source = REAL / name
     source = next(source.glob("PRSA*Gucheng*")) if source.is_dir() else source
@@ -337,4 +337,4 @@ def test_damaged_real_readings(arena: Arena, tmp_path: Path, name: str, flags: t
             path.write_bytes(damaged_table(text, chance).encode("utf-8", "replace"))
         arena.run_scenes("--overwrite", "--readings", str(path))
 
-    check_all(case, 40)
+    check_all(case, seeds(40))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fuzzing import Arena, check_all, damaged, damaged_table, make_quick, write_scene
+from fuzzing import Arena, Seeds, check_all, damaged, damaged_table, make_quick, write_scene
 from legacy_samples import sample
 from PIL import Image
 
@@ -24,7 +24,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 @pytest.mark.parametrize("layout", ["list", "by date"])
-def test_damaged_legacy_pickles(arena: Arena, layout: str, protocol: int) -> None:
+def test_damaged_legacy_pickles(arena: Arena, layout: str, protocol: int, seeds: Seeds) -> None:
     samples = [sample(number) for number in range(3)]
     whole = pickle.dumps(samples if layout == "list" else [samples[:2], samples[2:]], protocol=protocol)
     path = arena.root / "legacy.pkl"
@@ -37,7 +37,7 @@ def test_damaged_legacy_pickles(arena: Arena, layout: str, protocol: int) -> Non
         path.write_bytes(damaged(whole, chance))
         arena.run("--overwrite", "--legacy", str(path))
 
-    check_all(case, 60)
+    check_all(case, seeds(60))
 
 
 def chips(folder: Path) -> dict[str, tuple[Path, Path, Path]]:
@@ -69,7 +69,7 @@ def chips(folder: Path) -> dict[str, tuple[Path, Path, Path]]:
 
 
 @pytest.mark.parametrize("kind", ["a.npy", "a.npz", "b.npz", "table.csv", "table.parquet", "png", "tif"])
-def test_damaged_chips(arena: Arena, tmp_path: Path, kind: str) -> None:
+def test_damaged_chips(arena: Arena, tmp_path: Path, kind: str, seeds: Seeds) -> None:
     images, table, path = chips(tmp_path)[kind]
     flags = ("--images", str(images), "--table", str(table), "--overwrite")
     whole = path.read_bytes()
@@ -83,4 +83,4 @@ def test_damaged_chips(arena: Arena, tmp_path: Path, kind: str) -> None:
             path.write_bytes(damaged_table(whole.decode(), chance).encode("utf-8", "replace"))
         arena.run(*flags)
 
-    check_all(case, 50)
+    check_all(case, seeds(50))

@@ -13,6 +13,7 @@ from readings_town import utc, write_city, write_scenes
 from model_utils.cli.main import main
 
 
+@pytest.mark.usefixtures("figures_unrendered")
 def test_the_whole_job_on_scenes_and_readings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     generator = np.random.default_rng(2)
     listed = [f"s{number:02d}" for number in range(12)]
