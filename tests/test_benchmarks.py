@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,21 @@ ONE_THREAD = ("--threads", "1")
 NUMBER = r"([0-9.]+(?:e[+-]?[0-9]+)?)"
 
 
-def run(name, *flags):
-    """What a script prints; torch as quiet as the suite is."""
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a script as `python benchmarks/NAME FLAGS` does, but in this process; returns what it prints."""
+
+    def run_script(name, *flags):
+        monkeypatch.syspath_prepend(BENCHMARKS)
+        monkeypatch.setattr(sys, "argv", [name, *flags])
+        runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run_script
+
+
+def run_alone(name, *flags):
+    """What a script prints that measures the memory of its process; torch as quiet as the suite is."""
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / name), *flags],
         capture_output=True,
@@ -33,7 +47,7 @@ def medians(label, text):
     return [float(value) for value in re.findall(rf"^ *{re.escape(label)} +{NUMBER} \(", text, re.MULTILINE)]
 
 
-def test_the_supervised_ratio_follows_from_its_parts():
+def test_the_supervised_ratio_follows_from_its_parts(run):
     flags = ["--encoder", "test_resnet", "--tiles", "40", "--subset", "8", "--tile-size", "32", "--turns", "1"]
     text = run("supervised_stage.py", *ONE_THREAD, "--epochs", "100", "--batch", "3", *flags)
     assert "20 training + 20 test tiles of 32 px" in text
@@ -45,7 +59,7 @@ def test_the_supervised_ratio_follows_from_its_parts():
     assert ratio == pytest.approx(100 * paper / (once + 100 * head), rel=0.01)
 
 
-def test_a_pretraining_step_runs_for_every_rival():
+def test_a_pretraining_step_runs_for_every_rival(run):
     text = run(
         "pretrain_step.py",
         *ONE_THREAD,
@@ -69,7 +83,7 @@ def test_a_pretraining_step_runs_for_every_rival():
         assert medians("torchgeo", text)
 
 
-def test_views_are_as_close_to_torchvision_as_promised():
+def test_views_are_as_close_to_torchvision_as_promised(run):
     text = run("views.py", *ONE_THREAD, "--sizes", "40:20", "24:24", "--batch", "6", "--turns", "2")
     assert len(medians("ratio ours : torchvision", text)) == 2
     largest = [float(value) for value in re.findall(rf"resize: largest {NUMBER}, mean", text)]
@@ -78,7 +92,7 @@ def test_views_are_as_close_to_torchvision_as_promised():
 
 
 def test_cutting_scenes_gives_the_ratio_of_its_rates_and_its_memory():
-    text = run("prepare.py", *ONE_THREAD, "--scenes", "2", "--size", "200", "--sample", "5", "--turns", "1")
+    text = run_alone("prepare.py", *ONE_THREAD, "--scenes", "2", "--size", "200", "--sample", "5", "--turns", "1")
     assert re.search(r"^2 scene\(s\), 200 x 200 px; [1-9][0-9]+ tiles of 30 px$", text, re.MULTILINE)
     (plain,), (ours,) = medians("one open a tile", text), medians("ours", text)
     assert medians("ratio ours : one open a tile", text)[0] == pytest.approx(ours / plain, rel=0.01)
@@ -86,7 +100,7 @@ def test_cutting_scenes_gives_the_ratio_of_its_rates_and_its_memory():
     assert 20 < float(memory) < 600
 
 
-def test_coverage_counts_worlds_and_tells_the_intervals_apart():
+def test_coverage_counts_worlds_and_tells_the_intervals_apart(run):
     text = run("interval_coverage.py", "--worlds", "5")
     share = rf"{NUMBER} \+- {NUMBER}(?: \(([0-9]+)\.\.([0-9]+)\))?"
     found = re.findall(rf"^  (.+?) +([0-9]+) +{share} +{share}$", text, re.MULTILINE)
