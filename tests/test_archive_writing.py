@@ -54,42 +54,53 @@ def test_second_writer_is_refused_while_the_first_writes(tmp_path: Path) -> None
     write(tmp_path, overwrite=True)  # and the lock is free again
 
 
-WRITER = textwrap.dedent(
+WRITERS = textwrap.dedent(
     """
-    import sys
+    import os, sys
     from itertools import count
     from pathlib import Path
-    import numpy as np
     from tests.seeded_archive import write
     folder = Path(sys.argv[1])
-    for seed in count(int(sys.argv[2])):
-        write(folder, count=3 + seed % 40, size=16, seed=seed, overwrite=True)
-        print(seed, flush=True)
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            print(os.getpid(), flush=True)
+            for seed in count(int(line)):
+                write(folder, count=3 + seed % 40, size=16, seed=seed, overwrite=True)
+                os.write(1, b"%d\\n" % seed)  # whole or not at all, wherever the kill finds it
+        print("killed by", os.waitpid(child, 0)[1], flush=True)
     """
 )
 
 
-@pytest.mark.slow
 def test_killed_writer_leaves_a_whole_archive_or_none(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[1]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     generator = np.random.default_rng(0)
     folder = tmp_path / "archive"
     whole = mid_write = 0
-    for attempt in range(15):
-        arguments = [sys.executable, "-c", WRITER, str(folder), str(1000 * attempt)]
-        with subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment, text=True) as writer:
-            assert writer.stdout is not None
-            assert writer.stdout.readline() == f"{1000 * attempt}\n"  # it wrote over what the last one left
+    arguments = [sys.executable, "-c", WRITERS, str(folder)]  # imports once; each writer is a process of its own
+    with subprocess.Popen(
+        arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True, bufsize=1
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        for first in range(0, 15_000, 1000):
+            print(first, file=server.stdin)
+            writer = int(server.stdout.readline())
+            assert server.stdout.readline() == f"{first}\n"  # it wrote over what the last one left
             time.sleep(generator.uniform(0, 0.05))
-            writer.send_signal(signal.SIGKILL)
-        mid_write += any(path.name.endswith(".partial") for path in folder.iterdir())
-        if not (folder / METADATA).exists():
-            assert "archive.json: not found" in refusal(folder)
-            continue
-        archive = open_archive(folder)
-        assert any(matches(archive, seed) for seed in range(1000 * attempt, 1000 * (attempt + 1)))
-        whole += 1
+            os.kill(writer, signal.SIGKILL)
+            last = first
+            while (line := server.stdout.readline()) != f"killed by {signal.SIGKILL:d}\n":
+                last = int(line)
+            mid_write += any(path.name.endswith(".partial") for path in folder.iterdir())
+            if not (folder / METADATA).exists():
+                assert "archive.json: not found" in refusal(folder)
+                continue
+            archive = open_archive(folder)
+            assert any(matches(archive, seed) for seed in (last, last + 1))
+            whole += 1
     assert whole
     assert mid_write  # at least one kill came while files were being written
     write(folder, overwrite=True)
