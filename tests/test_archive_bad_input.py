@@ -106,7 +106,7 @@ def test_folder_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 @given(data=st.data(), name=st.sampled_from(sorted(FILES)))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_flipped_bytes_are_refused_or_harmless(tmp_path: Path, data: st.DataObject, name: str) -> None:
     folder = tmp_path / "archive"
     write(folder, overwrite=True)

@@ -117,7 +117,7 @@ def test_dropped_key_is_named(tmp_path: Path, place: tuple[Any, ...]) -> None:
 
 
 @given(place=st.sampled_from(PLACES), value=VALUES)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_other_value_is_refused_in_one_line_or_kept(tmp_path: Path, place: tuple[Any, ...], value: Any) -> None:
     definition = yaml.safe_load(yaml.safe_dump(GOOD))
     inner = definition
@@ -138,7 +138,7 @@ def test_any_other_value_is_refused_in_one_line_or_kept(tmp_path: Path, place: t
 
 
 @given(content=st.binary(max_size=60) | st.text(alphabet="[]{}&*!:-'\"ab01 \n", max_size=60).map(str.encode))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_arbitrary_bytes_are_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "Somewhere.yaml"
     path.write_bytes(content)

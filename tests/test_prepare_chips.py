@@ -122,7 +122,7 @@ OPTIONAL = ("site", "scene_id", "site_name", "pm25", "cloud_fraction", "temperat
     kind=st.sampled_from(KINDS),
     suffix=st.sampled_from((".csv", ".parquet")),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=30, deadline=None, suppress_health_check=QUIET)
 def test_any_table_arrives(
     root: Path, records: list[dict[str, Any]], without: set[str], kind: str, suffix: str
 ) -> None:

@@ -224,7 +224,7 @@ BYTES_OF = ("chips.npy", "chips.npz", "chips.csv", "tiles/t2.png", "tiles/t2.tif
 
 
 @given(data=st.data(), name=st.sampled_from(BYTES_OF))
-@settings(max_examples=150, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=60, deadline=None, suppress_health_check=QUIET)
 def test_mutated_input_is_refused_or_arrives_whole(root: Path, data: st.DataObject, name: str) -> None:
     kind = "tif" if name.endswith("tif") else "png"
     for each in ("npy", "npz, packed, among others") if name.startswith("chips.np") else (kind,):

@@ -119,7 +119,7 @@ def test_with_land_use_uncoupled_no_image_tells_the_station(tmp_path: Path) -> N
     for coupling, values in found.items():
         for seed in range(3):
             root = tmp_path / f"{coupling}_{seed}"
-            archive = simulated(root, land_use_coupling=coupling, seed=seed, days=150, tile_size=24)
+            archive = simulated(root, land_use_coupling=coupling, seed=seed, days=80, tile_size=24)
             samples = archive.samples
             anomaly = samples["pm25"] - samples.groupby("local_date")["pm25"].transform("mean")
             features = pd.DataFrame(band_statistics(archive.tiles())).where(samples["cloud_fraction"] < 0.1)
