@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import write_small_archive
+from matplotlib.figure import Figure
 from messy_archive import HELD_OUT, TRAINING, YEARS, messy_rows, write
 
 from model_utils.archive.reader import TileArchive, open_archive
@@ -84,6 +85,7 @@ def test_the_text_says_it_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert lines["silent"][5:8] == ["0", "-", "-"]
 
 
+@pytest.mark.usefixtures("figures_unrendered")
 def test_output_goes_where_it_is_asked_for(
     small_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +93,7 @@ def test_output_goes_where_it_is_asked_for(
     assert not (small_root / "data" / "Delhi" / "inspection").exists()
 
 
+@pytest.mark.usefixtures("figures_unrendered")
 def test_the_archive_stays_as_it_is_and_can_be_written_again(
     small_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,6 +134,18 @@ ARCHIVES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture
+def pngs_unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each figure is rendered once, as a PDF, and not for its PNG again."""
+    savefig = Figure.savefig
+
+    def save(self: Figure, path: Path, **options: Any) -> None:
+        path.write_bytes(b"") if path.suffix == ".png" else savefig(self, path, **options)
+
+    monkeypatch.setattr(Figure, "savefig", save)
+
+
+@pytest.mark.usefixtures("pngs_unrendered")
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_any_archive_can_be_looked_at(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path, **ARCHIVES[name])
@@ -140,6 +155,7 @@ def test_any_archive_can_be_looked_at(name: str, tmp_path: Path, capsys: pytest.
     assert value(text, "simulated") == ("no" if name != "metadata of other kinds" else "simulated: half of $x$")
 
 
+@pytest.mark.usefixtures("figures_unrendered")
 def test_many_sites_read_only_the_tiles_that_are_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

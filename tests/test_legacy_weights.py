@@ -131,31 +131,34 @@ def changed(**tensors: Tensor | None) -> bytes:
     return torch_bytes({key: tensor for key, tensor in state.items() if tensor is not None})
 
 
-WRONG: dict[str, tuple[bytes, str]] = {
-    "gadget": (torch_bytes({"conv1.weight": Gadget()}), "refused.*posix.system"),
-    "gadget beside tensors": (torch_bytes({**STATE, "x": Gadget()}), "refused.*posix.system"),
-    "gadget as a pickle": (pickle.dumps(Gadget(), protocol=2), "refused.*nothing of it was run"),
-    "gadget in a storage": (legacy_storage(Gadget()), "refused.*nothing of it was run"),
-    "a model": (torch_bytes(resnet()), "refused.*torchvision.models.resnet.ResNet"),
-    "no PyTorch file": (b"station,latitude\n", "refused|not a PyTorch file"),
-    "empty": (b"", "not a PyTorch file"),
-    "truncated": (torch_bytes(STATE)[:-5000], "refused|not a PyTorch file"),
-    "a list": (torch_bytes([1, 2]), "found list, expected tensors by name"),
-    "numbers": (torch_bytes({**STATE, "epoch": 3}), r"of \d+ entries are tensors"),
-    "no ResNet": (torch_bytes(torchvision.models.squeezenet1_1().state_dict()), "expected one ResNet.*found none"),
+WRONG: dict[str, tuple[Callable[[], bytes], str]] = {
+    "gadget": (lambda: torch_bytes({"conv1.weight": Gadget()}), "refused.*posix.system"),
+    "gadget beside tensors": (lambda: torch_bytes({**STATE, "x": Gadget()}), "refused.*posix.system"),
+    "gadget as a pickle": (lambda: pickle.dumps(Gadget(), protocol=2), "refused.*nothing of it was run"),
+    "gadget in a storage": (lambda: legacy_storage(Gadget()), "refused.*nothing of it was run"),
+    "a model": (lambda: torch_bytes(resnet()), "refused.*torchvision.models.resnet.ResNet"),
+    "no PyTorch file": (lambda: b"station,latitude\n", "refused|not a PyTorch file"),
+    "empty": (lambda: b"", "not a PyTorch file"),
+    "truncated": (lambda: torch_bytes(STATE)[:-5000], "refused|not a PyTorch file"),
+    "a list": (lambda: torch_bytes([1, 2]), "found list, expected tensors by name"),
+    "numbers": (lambda: torch_bytes({**STATE, "epoch": 3}), r"of \d+ entries are tensors"),
+    "no ResNet": (
+        lambda: torch_bytes(torchvision.models.squeezenet1_1().state_dict()),
+        "expected one ResNet.*found none",
+    ),
     "two ResNets": (
-        torch_bytes({f"{name}.{key}": tensor for name in "ab" for key, tensor in STATE.items()}),
+        lambda: torch_bytes({f"{name}.{key}": tensor for name in "ab" for key, tensor in STATE.items()}),
         r"found 2 \('a.', 'b.'\)",
     ),
-    "small stem": (changed(conv1__weight=torch.ones(64, 3, 3, 3)), "conv1 is 64 x 3 x 3 x 3.*first_conv=False"),
-    "other width": (changed(layer1__0__conv1__weight=torch.ones(32, 64, 3, 3)), "does not fit resnet18"),
-    "other depth": (changed(layer5__0__conv1__weight=torch.ones(1)), "unknown tensor 'layer5.0.conv1.weight'"),
-    "missing": (changed(layer4__1__bn2__bias=None), "does not fit resnet18.*layer4.1.bn2.bias"),
+    "small stem": (lambda: changed(conv1__weight=torch.ones(64, 3, 3, 3)), "conv1 is 64 x 3 x 3 x 3.*first_conv=False"),
+    "other width": (lambda: changed(layer1__0__conv1__weight=torch.ones(32, 64, 3, 3)), "does not fit resnet18"),
+    "other depth": (lambda: changed(layer5__0__conv1__weight=torch.ones(1)), "unknown tensor 'layer5.0.conv1.weight'"),
+    "missing": (lambda: changed(layer4__1__bn2__bias=None), "does not fit resnet18.*layer4.1.bn2.bias"),
     "a block less": (
-        torch_bytes({key: tensor for key, tensor in STATE.items() if not key.startswith("layer4.1.")}),
+        lambda: torch_bytes({key: tensor for key, tensor in STATE.items() if not key.startswith("layer4.1.")}),
         r"a ResNet of \(2, 2, 2, 1\) blocks",
     ),
-    "not finite": (changed(bn1__bias=torch.full((64,), torch.nan)), "not finite"),
+    "not finite": (lambda: changed(bn1__bias=torch.full((64,), torch.nan)), "not finite"),
 }
 
 
@@ -165,7 +168,7 @@ def test_wrong_files_take_one_line_and_run_nothing(tmp_path, monkeypatch, name) 
     monkeypatch.chdir(tmp_path)
     content, words = WRONG[name]
     path = tmp_path / "encoder.pkl"
-    path.write_bytes(content)
+    path.write_bytes(content())
     with pytest.raises(WeightsError, match=words) as refused:
         read_legacy_encoder(path)
     assert str(refused.value).startswith(f"{path}: ")
@@ -201,21 +204,26 @@ def results(root: Path, experiment: str) -> tuple[dict[str, Any], pd.DataFrame]:
     return json.loads((folder / "statistics.json").read_text()), pd.read_parquet(folder / "predictions.parquet")
 
 
-def test_supervise_takes_the_file_and_its_conversion_alike(small_root, capsys) -> None:
-    path = saved(small_root, STATE)
-    converted = small_root / "converted.safetensors"
+@pytest.mark.usefixtures("figures_unrendered")
+def test_supervise_takes_the_file_and_its_conversion_alike(tmp_path, capsys) -> None:
+    write_small_archive(tmp_path, days=3, cells=0)
+    path = saved(tmp_path, STATE)
+    converted = tmp_path / "converted.safetensors"
     assert main(["convert-weights", "--weights", str(path), "--output", str(converted)]) == 0
     said = capsys.readouterr().out
     assert "method SimCLR, pairs not known" in said
     assert "statistics of the training stations' tiles" in said
 
-    assert supervise(small_root, "--weights", str(path)) == 0
+    assert supervise(tmp_path, "--weights", str(path)) == 0
     said = capsys.readouterr().out
     assert "has no band means" in said
     assert "does not say which sites it saw" in said
-    assert supervise(small_root, "--weights", str(converted)) == 0
-    experiments = "place_and_day_weights_2022_encoder_params_resnet18_Delhi_SimCLR", "place_and_day_weights_2022_converted"
-    (one, predicted), (other, again) = (results(small_root, experiment) for experiment in experiments)
+    assert supervise(tmp_path, "--weights", str(converted)) == 0
+    experiments = (
+        "place_and_day_weights_2022_encoder_params_resnet18_Delhi_SimCLR",
+        "place_and_day_weights_2022_converted",
+    )
+    (one, predicted), (other, again) = (results(tmp_path, experiment) for experiment in experiments)
     assert one["weights_sha256"] == other["weights_sha256"]
     pd.testing.assert_frame_equal(predicted, again)
 
