@@ -42,6 +42,7 @@ from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.cities import City, load_city
 from model_utils.errors import InputError
 from model_utils.estimators.estimator import Estimator, hidden
+from model_utils.estimators.place_and_day.day_from_readings import effect_errors, residual_variogram
 from model_utils.estimators.place_and_day.ground import Ground, describe_ground
 from model_utils.estimators.place_and_day.place_and_day import LOWEST, PlaceAndDay
 from model_utils.estimators.place_and_day.place_process import east_north_km, fit_place_process
@@ -75,7 +76,7 @@ class Fold:
     Attributes:
         test: Which ones are predicted, n.
         effects: Of the others, log units.
-        errors: Variances of their errors.
+        errors: Covariance of their errors.
         truth: Mean difference of each test station from the others' days.
     """
 
@@ -85,15 +86,20 @@ class Fold:
     truth: Floats
 
 
-def fold(logs: Floats, test: Mask) -> Fold:
-    """Effects of stations without the others' readings, and what those are beside them.
+def fold(stations: pd.DataFrame, readings: pd.DataFrame, test: Mask) -> Fold:
+    """Effects of stations without the others' readings, and what those are beside them, as place and day has it.
 
     Args:
-        logs: ln PM2.5, n stations x days, NaN = none.
+        stations: site_id, latitude, longitude (WGS84 degrees), n.
+        readings: ln PM2.5, stations x days, NaN = none.
         test: n.
     """
-    effects = two_way_effects(logs[~test])
-    return Fold(test, effects.place, effects.place_variance, np.nanmean(logs[test] - effects.day, axis=1))
+    known, dates, values = stations[~test], readings.columns.to_numpy("datetime64[ns]"), readings.to_numpy()
+    effects = two_way_effects(values[~test])
+    variance = effects.residual_sd**2
+    variogram = residual_variogram(known, dates, values[~test], effects, variance)
+    errors = effect_errors(known, values[~test], variogram, variance)
+    return Fold(test, effects.place, errors, np.nanmean(values[test] - effects.day, axis=1))
 
 
 def predicted(folds: Sequence[Fold], stations: pd.DataFrame, scores: Floats | None, coordinates: bool) -> Floats:
@@ -264,7 +270,7 @@ def placebo(
         return np.array([np.corrcoef(truth, task.result())[0, 1] for task in tasks])
 
     found = {"coordinates": r([None], True)}
-    print(f"\nplacebo, r{'truth':>44}{'median':>9}{'95 %':>7}{'reach the truth':>18}")
+    print(f"\nplacebo, r{'truth':>50}{'median':>9}{'95 %':>7}{'reach the truth':>18}")
     for name, scores in at_windows.items():
         for what, coordinates in {"images": False, "both": True}.items():
             values = found[f"{what}, {name}"] = r([scores[window] for window in put], coordinates)
@@ -274,7 +280,7 @@ def placebo(
             for label, of in shown.items():
                 median, high = np.quantile(of[1:], [0.5, 0.95])
                 reach = f"{(of[1:] >= of[0]).sum()} of {len(of) - 1}"
-                print(f"  {label:46}{of[0]:6.2f}{median:9.2f}{high:7.2f}{reach:>18}", flush=True)
+                print(f"  {label:52}{of[0]:6.2f}{median:9.2f}{high:7.2f}{reach:>18}", flush=True)
     return {name: values.tolist() for name, values in found.items()}
 
 
@@ -326,8 +332,8 @@ def main() -> None:
         f"hold-out ({(~held_out).sum()} -> {held_out.sum()})": [held_out],
     }
     table = rows.pivot(index="site_id", columns="local_date", values="pm25").loc[stations["site_id"]]
-    logs = np.log(np.maximum(table.to_numpy(), LOWEST))
-    folds = {name: [fold(logs, test) for test in tests] for name, tests in designs.items()}
+    logs = table.clip(lower=LOWEST).apply(np.log)
+    folds = {name: [fold(stations, logs, test) for test in tests] for name, tests in designs.items()}
     middle = stations[["latitude", "longitude"]].to_numpy(np.float64).mean(axis=0)
     station_km, window_km = (
         east_north_km(of["latitude"].to_numpy(), of["longitude"].to_numpy(), middle) for of in (stations, windows)
