@@ -15,7 +15,6 @@ from model_utils.estimators.estimator import Features, FittedEstimator, Predicti
 from model_utils.estimators.finetuned import FittedFineTuned
 from model_utils.estimators.head import HeadSettings, fit_head
 from model_utils.estimators.references.fields import SameDayField
-from model_utils.estimators.references.kriging import fit_variogram, krige
 from model_utils.estimators.refitting import predict_fold, predict_other_dates, predict_unseen_stations
 from model_utils.estimators.ridge import FittedRidge
 from model_utils.evaluation.bootstrap import multiplicities, percentile_interval
@@ -26,7 +25,7 @@ from model_utils.sampling.designs import Fold
 WORLDS = 300
 
 FitPredict = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
-Scheme = Callable[[FitPredict, pd.DataFrame, NDArray[np.bool_], bool, int], NDArray[np.float64]]
+Scheme = Callable[[FitPredict, pd.DataFrame, NDArray[np.bool_], int], NDArray[np.float64]]
 
 
 def dated(day: NDArray[np.int64], pm25: NDArray[np.float64] | float = 0.0) -> pd.DataFrame:
@@ -87,10 +86,6 @@ def test_the_level_of_the_dates_that_came_first_is_no_skill() -> None:
     shown = np.isfinite(predicted)
     assert 0.7 < shown.mean() < 0.9
     np.testing.assert_allclose(predicted[shown], np.nanmean(pm25[training]))
-    # where readings of the day give the level it is left alone
-    plain = predict_other_dates(lambda mask: np.full(len(mask), 50.0), dated(day, readings), training, False)
-    np.testing.assert_array_equal(np.isfinite(plain), shown)
-    assert set(plain[shown]) == {50.0}
 
 
 def test_few_dates_or_no_training_rows_give_nothing_and_never_an_empty_fit() -> None:
@@ -126,7 +121,7 @@ def test_a_head_that_recognises_dates_gains_nothing() -> None:
 
 
 def cross_validated(
-    fit_predict: FitPredict, samples: pd.DataFrame, training: NDArray[np.bool_], adjust_level: bool, seed: int
+    fit_predict: FitPredict, samples: pd.DataFrame, training: NDArray[np.bool_], seed: int
 ) -> NDArray[np.float64]:
     """The scheme that is wrong: each group from all others, so that each pair of dates is used twice."""
     pm25 = samples["pm25"].to_numpy()
@@ -153,7 +148,7 @@ def holds_zero(scheme: Scheme, seed: int) -> bool:
         weights = np.linalg.solve(x.T @ x + width * np.eye(width), x.T @ (pm25[mask] - mean))
         return np.asarray((features - centre) @ weights + mean)
 
-    predicted = scheme(ridge, dated(day, pm25), site < 8, True, seed)
+    predicted = scheme(ridge, dated(day, pm25), site < 8, seed)
     table = np.stack([pm25, predicted]).reshape(2, days, 14)[:, :, 8:].transpose(0, 2, 1)
     table = table[:, :, np.isfinite(table[1, 0])]
     weights = multiplicities(table.shape[2], 300, random)
@@ -286,10 +281,9 @@ def test_refits_for_intervals_know_no_reading_but_those_they_train_on() -> None:
     assert np.isfinite([said.lower, said.upper]).all()  # the standard deviation tells how wide
 
 
-@pytest.mark.parametrize("same_day", [True, False])
-def test_refits_for_other_dates_train_on_no_reading_of_the_date_and_may_read_it(same_day: bool) -> None:
+def test_refits_for_other_dates_train_on_no_reading_of_the_date() -> None:
     samples = stations_and_days()
-    fold, recorder = temporal_fold(samples), Recorder(uses_same_day_readings=same_day)
+    fold, recorder = temporal_fold(samples), Recorder()
     said = predict_fold(recorder, samples, None, fold, interval_level=None, seed=2)
     assert len(recorder.given) == 5
     pm25, date = samples["pm25"].to_numpy(), samples["local_date"].to_numpy()
@@ -297,7 +291,7 @@ def test_refits_for_other_dates_train_on_no_reading_of_the_date_and_may_read_it(
     for number, (given, training) in enumerate(recorder.given[1:], start=2):
         np.testing.assert_array_equal(given["pm25"], np.where(fold.known, pm25, np.nan))
         assert not (training & ~fold.training).any()
-        level = 0.0 if same_day else pm25[fold.training].mean() - pm25[training].mean()
+        level = pm25[fold.training].mean() - pm25[training].mean()
         shown = np.abs(said.other_dates - number - level) < 1e-9
         assert shown.any()
         assert not set(date[shown]) & set(date[training])
@@ -318,20 +312,12 @@ def test_refits_that_have_too_few_rows_say_nothing_and_the_fit_itself_complains(
     assert np.isnan([said.predicted.mean, said.predicted.sd, said.other_dates, said.lower, said.upper]).all()
 
 
-def test_a_field_of_another_date_has_the_readings_of_the_date_and_a_variogram_without_it() -> None:
+def test_what_reads_the_day_is_not_refitted_for_other_dates() -> None:
     samples = stations_and_days()
-    training = (samples["site_id"] < "s08").to_numpy()
-    said = predict_fold(
-        SameDayField("kriging"), samples, None, Fold(training, training, ~training), interval_level=None, seed=3
-    )
-    # in the order in which the dates were dealt: the more of them come before, the more rows a variogram has
-    dates, date = np.unique(samples["local_date"], return_inverse=True)
-    group = np.random.default_rng(3).permutation(len(dates))[date] % 5
-    for number in range(5):
-        variogram = fit_variogram(samples[training & (group < number)]) if number else None
-        expected = krige(variogram, samples[training], samples) if number else np.full(len(samples), np.nan)
-        np.testing.assert_array_equal(said.other_dates[group == number], expected[group == number])
-    assert not np.array_equal(said.other_dates, said.predicted.mean, equal_nan=True)
+    fold, recorder = temporal_fold(samples), Recorder(uses_same_day_readings=True)
+    said = predict_fold(recorder, samples, None, fold, interval_level=None)
+    assert len(recorder.given) == 1
+    np.testing.assert_array_equal(said.other_dates, said.predicted.mean)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ def predict_fold(
         samples: n rows with all their readings; those that the fold does not know are hidden from the estimator.
         features: Of these rows.
         fold: Which rows train, and which may be known.
-        other_dates: Whether dates are predicted by refits without them as well.
+        other_dates: Whether dates are predicted by refits without them as well. What reads stations of the day knows
+            it by design: its predictions stand.
         interval_level: Of the prediction intervals; None for none. What was fine-tuned is not refitted for them: they
             rest on the validation stations, which chose the epoch but gave no gradient.
         seed: Deals dates and stations into groups.
@@ -83,9 +84,10 @@ def predict_fold(
     trained = isinstance(fitted, FittedFineTuned)
     nothing = np.full(len(samples), np.nan)
     dates, intervals = nothing, (nothing, nothing)
-    if other_dates and not trained:
-        level = not estimator.uses_same_day_readings
-        dates = predict_other_dates(lambda training: refit(training, known).mean, known, fold.training, level, seed)
+    if other_dates and estimator.uses_same_day_readings:
+        dates = predicted.mean
+    elif other_dates and not trained:
+        dates = predict_other_dates(lambda training: refit(training, known).mean, known, fold.training, seed)
     if interval_level is not None:
         unseen = _unseen(fitted, predicted, known, fold.training) if isinstance(fitted, FittedFineTuned) else None
         if unseen is None:
@@ -102,7 +104,6 @@ def predict_other_dates(
     fit_predict: Callable[[NDArray[np.bool_]], NDArray[np.float64]],
     samples: pd.DataFrame,
     training: NDArray[np.bool_],
-    adjust_level: bool = True,
     seed: int = 0,
 ) -> NDArray[np.float64]:
     """Predicts every row by a fit that never trained on a reading of its date.
@@ -125,7 +126,6 @@ def predict_other_dates(
         fit_predict: The method; asked at most four times, each time with more dates.
         samples: n rows: `local_date`, `pm25` (ug/m3; looked at in training rows only).
         training: Rows of training stations, n.
-        adjust_level: Whether the mean is replaced: not where readings of the day give the level.
         seed: Deals the dates.
 
     Returns:
@@ -139,7 +139,7 @@ def predict_other_dates(
     for number in range(1, DATE_GROUPS):
         earlier, shown = training & (group < number), group == number
         if earlier.any() and shown.any():
-            level = readings[training].mean() - readings[earlier].mean() if adjust_level else 0.0
+            level = readings[training].mean() - readings[earlier].mean()
             predicted[shown] = fit_predict(earlier)[shown] + level
     return predicted
 
