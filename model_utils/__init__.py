@@ -1,1 +1,1 @@
-"""All that surrounds the contrastive method: cities, archives, pairs, splits, regression, statistics."""
+"""All that surrounds the contrastive method: cities, archives, pairs, splits, estimators, statistics."""
