@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model_utils.evaluation.paired import paired_differences
+from model_utils.evaluation.bootstrap import percentile_interval, resample
+from model_utils.evaluation.correlation import NO_SPREAD
+from model_utils.evaluation.paired import difference, paired_differences, replicates
 from model_utils.evaluation.periods import MIN_DAYS_OF_PERIOD, months, seasons
-from model_utils.evaluation.scores import PERIOD
+from model_utils.evaluation.scores import PERIOD, draw_scores
 from model_utils.evaluation.spatial import MIN_STATIONS
 from model_utils.evaluation.statistics import evaluate
+from model_utils.evaluation.words import LOWER_IS_BETTER, SCORES, number
 
 
 def world(stations=8, days=70, step=5, seed=0, gaps=0.3):
@@ -58,8 +61,9 @@ def slow(rows, name):
             (group["x"].mean(), group["y"].mean()) for _, group in of_period if len(group) >= MIN_DAYS_OF_PERIOD[name]
         ]
         if len(kept) >= MIN_STATIONS:
-            pairs += kept
-    r = np.corrcoef(np.array(pairs).T)[0, 1] if pairs else None
+            pairs += list(np.array(kept) - np.mean(kept, axis=0))
+    spread = pairs and np.std(pairs, axis=0).min() > NO_SPREAD
+    r = np.corrcoef(np.array(pairs).T)[0, 1] if spread else None
     return r, np.sqrt(np.mean(np.square(errors))) if errors else None
 
 
@@ -77,6 +81,81 @@ def test_they_equal_a_slow_loop(name, seed):
     for key in ("period_r", "period_rmse"):
         low, high = found[f"{key}_{name}_ci95"]
         assert low < found[f"{key}_{name}"] < high
+
+
+@pytest.mark.parametrize("name", ["month", "season"])
+def test_intervals_equal_explicit_resampling(name):
+    """Copies of a drawn station become stations of their own; then all is computed anew, periods chosen anew too."""
+    rows, draws = world(stations=5, days=30, step=8, gaps=0.4, seed=3), 60
+    resamples = resample([rows], draws, seed=2)
+    fast = draw_scores(rows, resamples, PERIOD)
+    redrawn = []
+    for counts in resamples.stations[1:].astype(int):
+        drawn = [
+            rows[rows["site_id"] == site].assign(site_id=f"{site}-{copy}")
+            for site, count in zip(resamples.sites, counts, strict=True)
+            for copy in range(count)
+        ]
+        redrawn.append(slow(pd.concat(drawn, ignore_index=True), name))
+    found = evaluate(rows, draws, seed=2)
+    for key, expected in zip(("period_r", "period_rmse"), np.array(redrawn, dtype=float).T, strict=True):
+        np.testing.assert_allclose(fast[f"{key}_{name}"][1:], expected, rtol=1e-9)
+        assert found[f"{key}_{name}_ci95"] == pytest.approx(percentile_interval(expected, 5))
+
+
+def test_a_period_counts_in_a_resample_only_with_three_stations_there():
+    """Of months that four, and that only three of eight stations read, most resamples hold the former alone."""
+    rows = world(stations=8, days=60, step=1, gaps=0.0)
+    month = rows["local_date"].dt.month
+    rows = rows[(month == 12) | ((month == 1) & (rows["site_id"] < "s3"))]
+    rows = rows.assign(predicted=rows["observed"] + np.where(rows["local_date"].dt.month == 12, 10.0, 50.0))
+    resamples = resample([rows], 400, seed=0)
+    found = draw_scores(rows, resamples, ["period_rmse_month"])["period_rmse_month"]
+    few = resamples.stations[:, :3].sum(axis=1) < 3
+    assert 0.3 < few.mean() < 0.7
+    np.testing.assert_allclose(found[few], 10.0)
+    assert (found[~few] > 20).all()
+
+
+def test_what_a_predictor_adds_to_days_does_not_move_r_but_moves_rmse():
+    rows = world(seed=1)
+    added = 40 * np.sin(rows["local_date"].dt.day_of_year.to_numpy())
+    before, after = (evaluate(of, draws=30) for of in (rows, rows.assign(predicted=rows["predicted"] + added)))
+    for name in ("month", "season"):
+        assert after[f"period_r_{name}"] == pytest.approx(before[f"period_r_{name}"])
+        assert after[f"period_r_{name}_ci95"] == pytest.approx(before[f"period_r_{name}_ci95"])
+        assert after[f"period_rmse_{name}"] > before[f"period_rmse_{name}"] + 1
+
+
+def test_unequal_dates_fake_no_pattern():
+    """Every station reads on other dates of the month; who knows days alone gets raw means right, and no pattern."""
+    rows = world(stations=12, days=60, step=1, gaps=0.0, seed=2)
+    day = (rows["local_date"] - rows["local_date"].min()).dt.days
+    haze = 3.0 * day
+    noise = np.random.default_rng(0).normal(0, 1, (2, len(rows)))
+    rows = rows.assign(observed=haze + noise[0], predicted=haze + noise[1])
+    rows = rows[(day - 5 * rows["site_id"].str[1:].astype(int)) % 60 < 30]
+    raw = rows.groupby(["site_id", rows["local_date"].dt.to_period("M")])[["observed", "predicted"]].mean()
+    within = raw - raw.groupby("local_date").transform("mean")
+    assert np.corrcoef(within.to_numpy().T)[0, 1] > 0.99
+    low, high = evaluate(rows)["period_r_month_ci95"]
+    assert low < 0 < high
+
+
+def test_intervals_are_about_other_places_and_not_about_other_periods():
+    """Two equally good methods whose errors are shared by days: no claim of the pattern, too many of the means."""
+    random = np.random.default_rng(0)
+    rows = world(stations=27, days=60, step=1, gaps=0.0)
+    day = rows["local_date"].factorize()[0]
+
+    def method():
+        error = random.normal(0, 15, 60)[day] + random.normal(0, 15, len(rows))
+        return replicates([rows.assign(predicted=rows["observed"] + error)], PERIOD[:2], 200)
+
+    found = [difference(method(), method()) for _ in range(60)]
+    claimed = {key: np.mean([of[f"{key}_p"] < 0.05 for of in found]) for key in PERIOD[:2]}
+    assert claimed["period_r_month"] < 0.15
+    assert claimed["period_rmse_month"] > 0.25
 
 
 def test_who_knows_places_is_right_and_who_knows_days_alone_is_not():
@@ -114,3 +193,9 @@ def test_differences_are_paired():
         assert found[f"period_r_{name}"] > 0
         assert found[f"period_rmse_{name}"] < 0
         assert found[f"period_rmse_{name}_ci95"][1] < 0
+
+
+def test_they_have_names_and_digits():
+    assert set(PERIOD) <= set(SCORES)
+    assert set(PERIOD) & LOWER_IS_BETTER == {"period_rmse_month", "period_rmse_season"}
+    assert [number(key, 0.567) for key in PERIOD] == ["0.57", "0.6", "0.57", "0.6"]

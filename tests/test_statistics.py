@@ -15,11 +15,12 @@ from sklearn import metrics
 
 from model_utils.errors import InputError
 from model_utils.evaluation.bootstrap import multiplicities, percentile_interval
+from model_utils.evaluation.scores import PERIOD
 from model_utils.evaluation.statistics import KEYS, evaluate
 from model_utils.evaluation.temporal import MIN_DAYS
 
 SPATIAL = ("spatial_r", "spatial_rmse", "spatial_r_paper", "spatial_rmse_paper")
-POOLED = tuple(key for key in KEYS if key not in (*SPATIAL, "temporal_r"))
+POOLED = tuple(key for key in KEYS if key not in (*SPATIAL, *PERIOD, "temporal_r"))
 
 
 def city(stations: int = 8, days: int = 40, missing: float = 0.3, seed: int = 0) -> pd.DataFrame:
@@ -115,10 +116,13 @@ def test_days_with_fewer_than_three_stations_are_left_out_of_the_spatial_scores_
 
 
 def test_intervals_equal_explicit_resampling() -> None:
-    """Copies of a drawn station or day become stations or days of their own; then all is computed anew."""
+    """Copies of a drawn station or day become stations or days of their own; then all is computed anew.
+
+    Periods: `test_periods.py`.
+    """
     rows, draws, seed = city(), 40, 5
     random = np.random.default_rng(seed)
-    values: dict[str, list[float]] = {key: [] for key in KEYS}
+    values: dict[str, list[float]] = {key: [] for key in KEYS if key not in PERIOD}
     names = {unit: sorted(rows[unit].unique()) for unit in ("site_id", "local_date")}
     counts = {
         unit: random.multinomial(len(of_unit), np.full(len(of_unit), 1 / len(of_unit)), size=draws)
@@ -137,7 +141,7 @@ def test_intervals_equal_explicit_resampling() -> None:
             for key in keys:
                 values[key].append(score[key])
     result = evaluate(rows, draws=draws, seed=seed)
-    for key in KEYS:
+    for key in values:
         units = len(names["local_date" if key == "temporal_r" else "site_id"])
         tail = stats.norm.cdf(stats.t.ppf(0.025, units - 1) * np.sqrt(units / (units - 1)))
         low, high = np.quantile(values[key], [tail, 1 - tail])
@@ -280,7 +284,7 @@ def test_too_few_stations_give_none_and_never_nan(stations: int) -> None:
     result = evaluate(rows[rows["site_id"].isin([f"site{n}" for n in range(stations)])])
     json.dumps(result, allow_nan=False)
     assert result["n_stations"] == stations
-    for key in SPATIAL:
+    for key in (*SPATIAL, *PERIOD):
         assert (result[key] is None) == (stations < 3)
     for key in POOLED:
         assert (result[key] is None) == (stations == 0)
@@ -298,7 +302,7 @@ def test_short_stations_are_left_out_of_the_temporal_median() -> None:
 def test_no_spread_or_no_level_gives_none() -> None:
     rows = city()
     flat = evaluate(rows.assign(predicted=80.0))
-    for key in ("pearson_r", "spearman_r", "spatial_r", "spatial_r_paper", "temporal_r"):
+    for key in ("pearson_r", "spearman_r", "spatial_r", "spatial_r_paper", "period_r_month", "temporal_r"):
         assert flat[key] is None
         assert flat[f"{key}_ci95"] is None
     assert flat["r2"] < 0

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from model_utils.evaluation.correlation import pearson_from_sums
-from model_utils.evaluation.spatial import MIN_STATIONS
+from model_utils.evaluation.spatial import MIN_STATIONS, station_anomalies
 
 MIN_DAYS_OF_PERIOD = {"month": 3, "season": 3}
-"""Fewest days of a station in a period: the mean of one or two days is no mean of a month."""
+"""Fewest days of a station in a period: the mean of one or two days is no mean of a month.
+
+No more, because reading and prediction are means over the same days: few make a pair noisier, not unfair. A satellite
+that passes every five days, half of the time over clouds, leaves three days a month.
+"""
 
 
 def months(dates: pd.Index) -> NDArray[np.int64]:
@@ -37,12 +43,19 @@ def period_statistics(
 ) -> dict[str, NDArray[np.float64]]:
     """`period_r` and `period_rmse` (ug/m3) over all pairs of a station and a period, for every weighting of stations.
 
-    `period_rmse` is that of the means themselves: a station's mean reading in the period against its mean prediction
-    over the same days. `period_r` is of the pattern within periods: each day's mean over the stations is taken from
-    readings and from predictions, as for `spatial_r`, and what is left is averaged by station and period and
-    correlated over all pairs; unequal dates would fake a contrast between raw means. A resampled set of stations has
-    its own day means. Pairs of fewer than `MIN_DAYS_OF_PERIOD` days are left out, and periods with fewer than
-    `MIN_STATIONS` stations.
+    A pair counts with at least `MIN_DAYS_OF_PERIOD` days, a period with at least `MIN_STATIONS` such stations.
+
+    - `period_rmse` is that of the means themselves: a station's mean reading in the period against its mean prediction
+      over the same days. The level of the period is part of it, as it is part of a map in ug/m3.
+    - `period_r` is of the pattern within periods. Unequal dates would fake a contrast between raw means, so each day's
+      mean over the stations is taken from readings and from predictions, as for `spatial_r`, on days with at least
+      `MIN_STATIONS` stations. What is left is averaged by station and period, less the period's mean over its
+      stations, and correlated over all pairs. Periods of large contrasts, such as winters, have the more say.
+
+    A resampled set of stations has its own day means, days and periods (plug-in, see `spatial_statistics`). Days are
+    not resampled: intervals are about other places in these periods, not about other periods. So of two equally good
+    methods the one luckier in errors that a period's stations share passes for the better one: in 400 simulated
+    worlds (27 stations, two months, errors shared by days) `period_rmse_month_p` fell below .05 in 46 % of cases.
 
     Args:
         observed: Stations x days, ug/m3, NaN where there is no pair of reading and prediction.
@@ -56,38 +69,51 @@ def period_statistics(
         `period_r_<length>` and `period_rmse_<length>` -> one value a draw; NaN where no period is left, and of
         `period_r` without spread.
     """
-    present = np.isfinite(observed).astype(float)
-    x, y, error = (np.where(present > 0, values, 0) for values in (observed, without_level, predicted - observed))
-    # the sums lie around zero, or their differences cancel
-    x, y = (present * (values - values.sum() / max(present.sum(), 1)) for values in (x, y))
-    count = weights @ present
-    kept = (count >= MIN_STATIONS).astype(float)
-    day_means = [kept * (weights @ values) / np.maximum(count, 1) for values in (x, y)]
-    draws = len(weights)
-    sums = np.zeros((6, draws))
-    squares, pairs = np.zeros(draws), np.zeros(draws)
-    for number in range(int(period.max(initial=-1)) + 1):
-        days = period == number
-        told = present[:, days].sum(axis=1)
-        enough = told >= MIN_DAYS_OF_PERIOD[length]
-        if enough.sum() < MIN_STATIONS:
-            continue
-        mean_error = error[:, days].sum(axis=1) / np.maximum(told, 1)
-        squares += weights @ (enough * mean_error**2)
-        pairs += weights @ enough
-        compared = kept[:, days] @ present[:, days].T
-        of_pair = weights * (enough & (compared >= MIN_DAYS_OF_PERIOD[length]))
-        of_pair = of_pair * (of_pair.sum(axis=1, keepdims=True) >= MIN_STATIONS)
-        one, other = (
-            (kept[:, days] @ values[:, days].T - mean[:, days] @ present[:, days].T) / np.maximum(compared, 1)
-            for values, mean in zip((x, y), day_means, strict=True)
-        )
-        terms = (np.ones_like(one), one, other, one * one, other * other, one * other)
-        sums += np.array([(of_pair * term).sum(axis=1) for term in terms])
+    least = MIN_DAYS_OF_PERIOD[length]
+    of_period = [np.flatnonzero(period == number) for number in np.unique(period)]
     return {
-        f"period_r_{length}": np.where(sums[0] > 0, pearson_from_sums(*sums), np.nan),
-        f"period_rmse_{length}": np.where(pairs > 0, np.sqrt(squares / np.maximum(pairs, 1)), np.nan),
+        f"period_r_{length}": _r(observed, without_level, of_period, least, weights),
+        f"period_rmse_{length}": _rmse(predicted - observed, of_period, least, weights),
     }
+
+
+def _r(
+    observed: NDArray[np.float64],
+    without_level: NDArray[np.float64],
+    of_period: Sequence[NDArray[np.intp]],
+    least: int,
+    weights: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Correlation of anomalies, from sums of squares about each period's own mean."""
+    n, xx, yy, xy = np.zeros((4, len(weights)))
+    for days in of_period:
+        x, counted = station_anomalies(observed[:, days], weights)
+        y, _ = station_anomalies(without_level[:, days], weights)
+        weight = weights * (counted >= least)
+        count = weight.sum(axis=1)
+        kept = count >= MIN_STATIONS
+        wx, wy = weight * x, weight * y
+        sum_x, sum_y = wx.sum(axis=1), wy.sum(axis=1)
+        n += kept * count
+        for total, product, of_means in ((xx, wx * x, sum_x**2), (yy, wy * y, sum_y**2), (xy, wx * y, sum_x * sum_y)):
+            total += kept * (product.sum(axis=1) - of_means / np.maximum(count, 1))
+    zero = np.zeros_like(n)  # deviations from the periods' means sum to nothing
+    return pearson_from_sums(n, zero, zero, xx, yy, xy)
+
+
+def _rmse(
+    error: NDArray[np.float64], of_period: Sequence[NDArray[np.intp]], least: int, weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Root mean square of the mean errors, which are the same in all draws; the periods that count are not."""
+    grouped = [error[:, days] for days in of_period]
+    days = np.array([np.isfinite(of).sum(axis=1) for of in grouped]).T
+    mean_error = np.array([np.nansum(of, axis=1) for of in grouped]).T / np.maximum(days, 1)
+    counts = (days >= least).astype(float)
+    count, squares = weights @ counts, weights @ (counts * mean_error**2)
+    kept = count >= MIN_STATIONS
+    pairs = (kept * count).sum(axis=1)
+    mean_square = (kept * squares).sum(axis=1) / np.maximum(pairs, 1)
+    return np.where(pairs > 0, np.sqrt(mean_square), np.nan)
 
 
 def _numbered(periods: pd.PeriodIndex) -> NDArray[np.int64]:
