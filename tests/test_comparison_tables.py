@@ -182,7 +182,8 @@ def test_markdown_and_latex_say_the_same_and_agree_with_the_frame(tmp_path: Path
         *("same-day field plus image", "SimCLR_regular+mean"),
         *("ceilings", "ceiling_true_land_use"),
     ]
-    columns = ["training stations", "spatial r [95 %]", "spatial RMSE", "RMSE", "NRMSE", "temporal r"]
+    columns = ["training stations", "spatial r [95 %]", "spatial RMSE", "RMSE", "NRMSE"]
+    columns += ["RMSE, months", "r, months", "RMSE, seasons", "r, seasons", "temporal r"]
     columns += ["interval coverage", "interval width", "n", "same-day", "settings"]
     assert hold_out[0][1:] == columns
     rows = {cells[0]: dict(zip(columns, cells[1:], strict=True)) for cells in hold_out}
@@ -192,6 +193,7 @@ def test_markdown_and_latex_say_the_same_and_agree_with_the_frame(tmp_path: Path
         "spatial RMSE": "9.9",
         "RMSE": "41.3",
         "NRMSE": "38.5%",
+        **dict.fromkeys(("RMSE, months", "r, months", "RMSE, seasons", "r, seasons"), "-"),
         "temporal r": "-",
         "interval coverage": "-",
         "interval width": "-",

@@ -53,6 +53,18 @@ def config(root, **values) -> SuperviseConfig:
     return from_preset(SuperviseConfig, "smoke", root=root, **{**fields, **values})
 
 
+@pytest.fixture(autouse=True)
+def no_figures(request, monkeypatch):
+    """Figures take half the time of a small experiment: only tests that look at them draw them."""
+    if "draws_figures" not in request.fixturenames:
+        monkeypatch.setattr("model_utils.supervision.supervise.write_figures", lambda *args: [])
+
+
+@pytest.fixture
+def draws_figures():
+    """Asks for the figures."""
+
+
 def predictions_of(experiment: SuperviseConfig) -> pd.DataFrame:
     folder = results_folder(experiment.root, experiment.city, experiment.experiment)
     return pd.read_parquet(folder / "predictions.parquet")
@@ -71,7 +83,7 @@ def held_out() -> set[str]:
     return {station.name for station in load_city("Delhi", SHIPPED_ROOT).stations if station.split == "test"}
 
 
-def test_writes_all_it_promises(small_root):
+def test_writes_all_it_promises(small_root, draws_figures):
     experiment = config(small_root)
     statistics = run_experiment(experiment)
     folder = results_folder(small_root, "Delhi", experiment.experiment)
@@ -234,7 +246,7 @@ def test_embeddings_are_computed_once_and_never_meet_another_archive(small_root)
     assert len(list(cache.iterdir())) == 3
 
 
-def test_one_training_station_works(small_root):
+def test_one_training_station_works(small_root, draws_figures):
     statistics = run_experiment(config(small_root, stations=1))
     assert statistics["n_stations_training"] == 1
     assert statistics["rmse"] is not None

@@ -150,7 +150,7 @@ class PretrainConfig:
         "demo": {
             "encoder": "resnet18",
             "crop_size": 32,
-            "epochs": 3,
+            "epochs": 2,
             "batch_size": 128,
             "projection_width": 512,
             "probe_every": 1,
