@@ -25,6 +25,7 @@ from model_utils.estimators.conformal import calibrated_intervals
 from model_utils.estimators.estimator import without_sd
 from model_utils.estimators.finetuned import FineTuneSettings, finetune
 from model_utils.estimators.head import HeadSettings, fit_head
+from model_utils.estimators.references.catalogue import REFERENCES
 from model_utils.evaluation.statistics import KEYS, evaluate
 from model_utils.features.starting_encoder import starting_encoder
 from model_utils.pretraining.config import PretrainConfig
@@ -54,15 +55,17 @@ def config(root, **values) -> SuperviseConfig:
 
 
 @pytest.fixture(autouse=True)
-def no_figures(request, monkeypatch):
-    """Figures take half the time of a small experiment: only tests that look at them draw them."""
-    if "draws_figures" not in request.fixturenames:
+def only_what_is_looked_at(request, monkeypatch):
+    """Figures and references take most of the time of a small experiment: only tests that look at them make them."""
+    if "whole" not in request.fixturenames:
         monkeypatch.setattr("model_utils.supervision.supervise.write_figures", lambda *args: [])
+        few = {name: REFERENCES[name] for name in ("same_day_mean", "inverse_distance")}
+        monkeypatch.setattr("model_utils.supervision.scoring.REFERENCES", few)
 
 
 @pytest.fixture
-def draws_figures():
-    """Asks for the figures."""
+def whole():
+    """Asks for all references and figures."""
 
 
 def predictions_of(experiment: SuperviseConfig) -> pd.DataFrame:
@@ -83,7 +86,7 @@ def held_out() -> set[str]:
     return {station.name for station in load_city("Delhi", SHIPPED_ROOT).stations if station.split == "test"}
 
 
-def test_writes_all_it_promises(small_root, draws_figures):
+def test_writes_all_it_promises(small_root, whole):
     experiment = config(small_root)
     statistics = run_experiment(experiment)
     folder = results_folder(small_root, "Delhi", experiment.experiment)
@@ -246,7 +249,7 @@ def test_embeddings_are_computed_once_and_never_meet_another_archive(small_root)
     assert len(list(cache.iterdir())) == 3
 
 
-def test_one_training_station_works(small_root, draws_figures):
+def test_one_training_station_works(small_root, whole):
     statistics = run_experiment(config(small_root, stations=1))
     assert statistics["n_stations_training"] == 1
     assert statistics["rmse"] is not None
@@ -452,7 +455,7 @@ def test_wrong_settings_are_named(small_root, values, message):
     assert not (small_root / "results").exists()
 
 
-def test_a_reference_gets_no_credit_for_recognising_a_date(small_root):
+def test_a_reference_gets_no_credit_for_recognising_a_date(small_root, whole):
     """Weather that names the date and nothing else: the same at all stations, drawn anew each day."""
     random = np.random.default_rng(0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from model_utils.evaluation.spatial import MIN_STATIONS, evaluated
 __all__ = ["KEYS", "evaluate"]
 
 
-def evaluate(predictions: pd.DataFrame, draws: int = 1000, seed: int = 0) -> dict[str, Any]:
+def evaluate(
+    predictions: pd.DataFrame, draws: int = 1000, seed: int = 0, keys: Collection[str] = KEYS
+) -> dict[str, Any]:
     """Scores predictions and says how sure each score is.
 
     Rows without a finite prediction are left out of every score and counted in
@@ -30,9 +33,10 @@ def evaluate(predictions: pd.DataFrame, draws: int = 1000, seed: int = 0) -> dic
             (temporal_r), or over both crosswise (pooled scores: the errors of a day are shared by its stations, see
             `pooled_statistics`).
         seed: Of the resamples.
+        keys: Which scores; by default all.
 
     Returns:
-        Ready for JSON. `KEYS`: a number, or None where the score does not exist (too few stations or days, no
+        Ready for JSON. `keys`: a number, or None where the score does not exist (too few stations or days, no
         spread). `<key>_ci95`: [low, high], or None (also with fewer than 2 units to resample). Counts: n_stations,
         n_days, n_samples, n_days_spatial (days with at least 3 stations), n_samples_without_prediction.
 
@@ -46,7 +50,7 @@ def evaluate(predictions: pd.DataFrame, draws: int = 1000, seed: int = 0) -> dic
             )
     rows = evaluated(predictions)
     stations_of_day = rows.groupby("local_date")["site_id"].nunique()
-    result: dict[str, Any] = {key: None for name in KEYS for key in (name, f"{name}_ci95")}
+    result: dict[str, Any] = {key: None for name in keys for key in (name, f"{name}_ci95")}
     result |= {
         "n_stations": rows["site_id"].nunique(),
         "n_days": len(stations_of_day),
@@ -55,7 +59,7 @@ def evaluate(predictions: pd.DataFrame, draws: int = 1000, seed: int = 0) -> dic
         "n_samples_without_prediction": int(np.isfinite(predictions["observed"]).sum()) - len(rows),
     }
     resamples = resample([rows], draws, seed)
-    for key, values in draw_scores(rows, resamples, KEYS).items():
+    for key, values in draw_scores(rows, resamples, keys).items():
         if np.isfinite(values[0]):
             result[key] = float(values[0])
             result[f"{key}_ci95"] = percentile_interval(values[1:], resampled_units(key, resamples))
