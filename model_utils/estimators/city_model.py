@@ -19,8 +19,9 @@ from model_utils import atomic
 from model_utils.archive.format import ArchiveMetadata
 from model_utils.archive.reader import TileArchive
 from model_utils.errors import InputError
+from model_utils.estimators.added_to_field import FittedSum
 from model_utils.estimators.estimator import FittedEstimator, Prediction
-from model_utils.estimators.finetuned import LARGEST_TILE
+from model_utils.estimators.finetuned import LARGEST_TILE, FittedFineTuned
 from model_utils.estimators.saving import MODEL, Saved, read_saved, write_saved
 from model_utils.features.starting_encoder import StartingEncoder
 
@@ -60,6 +61,11 @@ class CityModel(Saved):
             raise ValueError(f"city model: found means {self.mean} and deviations {self.std} of the bands {self.bands}")
         if not 1 <= self.tile_size <= LARGEST_TILE:
             raise ValueError(f"city model: found tiles of {self.tile_size} px, expected 1 to {LARGEST_TILE}")
+        own = self.fitted
+        while isinstance(own, FittedSum):
+            own = own.anomaly
+        if isinstance(own, FittedFineTuned) and (len(own.mean), own.tile_size) != (len(self.bands), self.tile_size):
+            raise ValueError(f"city model: found an encoder of {len(own.mean)} bands and {own.tile_size} px")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Ground(Saved):
         expected = (sites,), (sites,), (len(self.dates), width), (width,), (width,)
         if shapes != expected or len(self.sites) != sites:
             raise ValueError(f"ground: found {shapes}, expected {expected}")
-        if len(np.unique(self.sites)) != sites or self.dates.shape != np.unique(self.dates).shape:
+        if self.sites.shape != np.unique(self.sites).shape or self.dates.shape != np.unique(self.dates).shape:
             raise ValueError("ground: found a site or a date twice")
         if np.isnat(self.dates).any() or not np.isfinite([*self.latitude, *self.longitude]).all():
             raise ValueError("ground: found a date or a place that is none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky
 from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Kernel, Matern, WhiteKernel
 
@@ -153,8 +155,8 @@ class PlaceProcess(Saved):
         expected = (2,), (count, 2), (count, count), (count, count), (count,)
         if shapes != expected or len(self.blocks) != len(self.block_variances):
             raise ValueError(f"place process: found {shapes}, expected {expected}")
-        if not self.range_km > 0:
-            raise ValueError(f"place process: found a range of {self.range_km:g} km, expected a positive number")
+        if self.stations.ndim != 1 or not self.range_km > 0:
+            raise ValueError(f"place process: found {self.stations.shape} stations and {self.range_km:g} km of range")
         if any(block.ndim != 2 or len(block) != count for block in self.blocks):
             raise ValueError(f"place process: found {[block.shape for block in self.blocks]}, expected {count} rows")
 
@@ -243,7 +245,10 @@ def fit_place_process(
     if count:
         posterior = _Posterior(medians, log_sds)
         process = GaussianProcessRegressor(kernel + KnownErrors(errors), alpha=0.0, optimizer=posterior.optimum)
-        process.fit(np.column_stack([places, *blocks]), effects)
+        with warnings.catch_warnings():
+            # a variance at its lower bound is nil, as in a world without noise: nothing is to be done about it
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            process.fit(np.column_stack([places, *blocks]), effects)
         theta = np.asarray(process.kernel_.theta)
         log_posterior = process.log_marginal_likelihood_value_  # of the optimiser's objective, priors included
     values = [float(value) for value in np.exp(theta)]

@@ -93,7 +93,10 @@ def checked_readings(readings: pd.DataFrame) -> pd.DataFrame:
     if tuple(readings.columns) != READING_COLUMNS:
         raise ValueError(f"readings: found the columns {', '.join(map(repr, readings.columns))}")
     numbers = readings[["latitude", "longitude", "pm25"]]
-    if not all(kind.kind in "if" for kind in numbers.dtypes) or not np.isfinite(numbers.to_numpy(np.float64)).all():
+    if (
+        not set(numbers.dtypes) <= {np.dtype(kind) for kind in (float, np.float32, int)}
+        or not np.isfinite(numbers.to_numpy(np.float64)).all()
+    ):
         raise ValueError("readings: found a latitude, longitude or pm25 that is no number")
     if pd.api.types.infer_dtype(readings["site_id"]) not in ("string", "empty"):
         raise ValueError("readings: found a site_id that is no text")
