@@ -91,6 +91,7 @@ def demo(config: DemoConfig) -> None:
             pairs=pairs,
             resume=True,
             precision=config.precision,
+            probe_every=0,
             **common,
         )
         _kept_or_anew(pretrain, settings, replace(settings, resume=False, overwrite=True))

@@ -256,3 +256,13 @@ def test_a_kernel_on_columns_is_that_kernel_on_those_columns() -> None:
     assert kernel.theta == pytest.approx(np.log(1.5))
     assert changed != kernel
     assert kernel == OnColumns(RBF(1.5), 1, 3)
+
+
+def test_a_world_without_noise_warns_of_nothing() -> None:
+    """Variances go to their lower bounds; warnings are errors here."""
+    city = City(24)
+    nothing = np.zeros(24)
+    fitted = fit_place_process(
+        city.latitude, city.longitude, nothing, np.zeros((24, 24)), (), np.array([f"s{n}" for n in range(24)], object)
+    )
+    assert fitted.nugget < 1e-4
