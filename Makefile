@@ -1,16 +1,19 @@
 # make demo   a small simulated Delhi from nothing to figures
-# make test   all tests      make lint   formatting, lint, types
+# make test   the tests      make test-slow   the heavier ones      make lint   formatting, lint, types
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-slow lint clean
 .DELETE_ON_ERROR:
 
 demo: .venv/runtime.stamp
 	$(BIN)/pm25 demo
 
 test: .venv/development.stamp
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow'
+
+test-slow: .venv/development.stamp
+	$(BIN)/pytest -n 2 --dist loadfile -m slow
 
 lint: .venv/development.stamp
 	$(BIN)/ruff format --check .
