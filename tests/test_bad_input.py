@@ -100,7 +100,9 @@ def no_tile_left_to_pretrain(root: Path) -> str:
 
 def anomaly_of_two_stations(root: Path) -> str:
     write_small_archive(root)
-    return SUPERVISE.replace("SimCLR_regular", "randomly_initialized") + " --target anomaly --stations 2"
+    return (
+        SUPERVISE.replace("SimCLR_regular", "randomly_initialized") + " --estimator paper --target anomaly --stations 2"
+    )
 
 
 def imagenet_file_missing(root: Path) -> str:

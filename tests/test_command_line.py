@@ -30,6 +30,7 @@ REQUIRED: dict[str, list[str]] = {
     "convert-weights": ["--weights", "a.pkl", "--output", "b.safetensors"],
     "demo": [],
 }
+WITH_WHICH_ALL_FLAGS_GO = {"prepare": ["--readings", "readings"], "supervise": ["--estimator", "paper"]}
 EACH_VERB = pytest.mark.parametrize("verb", VERBS)
 HEAVY = {"torch", "torchvision", "pytorch_lightning", "timm", "pandas", "pyarrow", "matplotlib", "sklearn", "rasterio"}
 
@@ -192,7 +193,8 @@ def test_switches_stand_alone_or_take_a_word(verb: str) -> None:
             (f"--{name}", "false"): False,
             (f"--{name}=false",): False,
         }.items():
-            for argv in ([*REQUIRED[verb], *words], [*words, *REQUIRED[verb]]):
+            required = [*REQUIRED[verb], *WITH_WHICH_ALL_FLAGS_GO.get(verb, [])]
+            for argv in ([*required, *words], [*words, *required]):
                 assert getattr(parse(VERBS[verb], argv, {}, "pm25"), name) is value
 
 
@@ -201,7 +203,7 @@ def test_hyphen_and_underscore_are_the_same(verb: str) -> None:
     config_class = load(VERBS[verb].config)
     plain = {"int": "8", "float": "0.5", "float | None": "0.5", "int | None": "8", "bool": "true"}
     names = [item.name for item in fields(config_class) if "_" in item.name and item.type in plain]
-    required = [*REQUIRED[verb], *(["--readings", "readings"] if verb == "prepare" else [])]
+    required = [*REQUIRED[verb], *WITH_WHICH_ALL_FLAGS_GO.get(verb, [])]
     for name in names:
         value = plain[next(str(item.type) for item in fields(config_class) if item.name == name)]
         spelled = [f"--{name}", f"--{name.replace('_', '-')}"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -46,13 +45,23 @@ def words(root: Path, *flags: str) -> list[str]:
     return ["pretrain", *fixed.split(), "--root", str(root), *flags]
 
 
-KILLED_AFTER = """
+RUNS_KILLED_AT_STEP_9 = """
 import itertools, os, signal, sys
-from torch.optim.optimizer import register_optimizer_step_post_hook
+import model_utils.pretraining.run
+from contrastive_models.module import ContrastiveModule
 from model_utils.cli.main import main
-steps, last = itertools.count(1), int(sys.argv[1])
-register_optimizer_step_post_hook(lambda *_: next(steps) == last and os.kill(os.getpid(), signal.SIGKILL))
-main(sys.argv[2:])
+step, steps = ContrastiveModule.training_step, itertools.count(1)
+def training_step(*arguments):
+    if next(steps) == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(*arguments)
+ContrastiveModule.training_step = training_step
+for log in sys.argv[1:3]:
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT), 1)
+        os._exit(main(sys.argv[3:]))
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
 """
 
 
@@ -62,16 +71,12 @@ def test_a_killed_and_resumed_run_ends_bit_for_bit_as_an_uninterrupted_one(tmp_p
         write_small_archive(tmp_path / name, days=3, cells=10)
     assert main(words(tmp_path / "whole")) == 0
 
+    logs = [tmp_path / "first.txt", tmp_path / "second.txt"]  # each ends in the middle of its second epoch of six steps
     flags = words(tmp_path / "killed", "--resume", "--workers", "1")
-    shown = []
-    for _ in range(2):  # each time in the middle of its second epoch of six steps
-        log = tmp_path / "log.txt"
-        with log.open("w") as output:
-            command = [sys.executable, "-c", KILLED_AFTER, "9", *flags]
-            assert subprocess.run(command, env=ENVIRONMENT, stdout=output).returncode == -signal.SIGKILL
-        shown.append([line.split("/")[0] for line in log.read_text().splitlines() if line.startswith("epoch ")])
-        assert not (tmp_path / "killed" / "data" / "weights").exists()
-    assert shown == [["epoch 1"], ["epoch 2"]]
+    subprocess.run([sys.executable, "-c", RUNS_KILLED_AT_STEP_9, *logs, *flags], env=ENVIRONMENT, check=True)
+    lines = [[line[:7] for line in log.read_text().splitlines() if line.startswith("epoch ")] for log in logs]
+    assert lines == [["epoch 1"], ["epoch 2"]]
+    assert not (tmp_path / "killed" / "data" / "weights").exists()
     capsys.readouterr()
     assert main(words(tmp_path / "killed", "--resume")) == 0
     said = capsys.readouterr().out
