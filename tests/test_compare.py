@@ -31,6 +31,7 @@ from model_utils.project import SHIPPED_ROOT
 from model_utils.simulation.city import simulate
 from model_utils.simulation.config import SimulateConfig
 
+DESIGNS = ("hold_out", "label_efficiency", "folds", "temporal")
 STARTS = ("SimCLR_regular", "randomly_initialized", "transfer_learning")
 IMAGE_METHODS = {
     "SimCLR_regular",
@@ -79,13 +80,25 @@ def compared(tmp_path_factory):
     """A root with everything compared once."""
     root = tmp_path_factory.mktemp("compared")
     simulated(root)
-    compare(config(root))
+    compare(config(root, designs=DESIGNS))
     return root
+
+
+@pytest.mark.slow
+def test_every_station_is_predicted_by_those_beyond_the_buffer(compared, tmp_path):
+    root = shutil.copytree(compared, tmp_path / "copy")
+    values = {"starts": ("randomly_initialized",), "imagenet_weights": None, "trained": False}
+    compare(config(root, designs=("leave_one_out",), **values))
+    table = pd.read_csv(results(root) / "comparison.csv").set_index("method")
+    slow = {"joint_random_frozen", "cnn_rf_random_frozen", "random_trained"}
+    named = {name for name in METHODS - slow if "SimCLR" not in name and "imagenet" not in name}
+    assert set(table.index) == named
+    assert (table["n_stations"] == 51).all()
 
 
 def test_every_method_stands_in_every_design(compared):
     table = pd.read_csv(results(compared) / "comparison.csv")
-    assert set(table["design"]) == {"hold_out", "label_efficiency", "folds", "temporal", "leave_one_out"}
+    assert set(table["design"]) == set(DESIGNS)
     for design, rows in table.groupby("design"):
         everywhere = design in ("hold_out", "folds", "temporal")
         slow = set() if everywhere else {"joint_random_frozen", "cnn_rf_random_frozen"}
