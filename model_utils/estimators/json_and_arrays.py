@@ -212,6 +212,6 @@ def _of_type(array: NDArray[Any], expected: Any, name: str) -> NDArray[Any]:
     """An array whose numbers are of a type, or of a kind of types."""
     if array.dtype == object and expected is np.str_:
         return array.astype(str)
-    if isinstance(expected, type) and not np.issubdtype(array.dtype, expected):
+    if expected is not Any and isinstance(expected, type) and not np.issubdtype(array.dtype, expected):
         raise ValueError(f"{name}: found an array of {array.dtype}, expected {expected.__name__}")
     return array

@@ -78,7 +78,8 @@ def read_saved(folder: Path, expected: type[S]) -> S:
         arrays = {name: array.copy() for name, array in load(data).items()}
         found: S = JsonAndArrays(Saved, _kind, arrays).restored(content["model"], expected, "model")
     except Exception as error:  # json, safetensors, numpy, pandas and torch each raise their own kinds
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        reason = " ".join(f"{kind}{error}".split())[:300]
         raise InputError(f"{path}: no fitted model that can be used: {reason}") from None
     return found
 
