@@ -158,6 +158,31 @@ def test_two_stations_at_one_place_and_stations_that_never_differ_are_survived()
     assert fit_variogram(one_place) is None
 
 
+def test_where_no_system_can_be_solved_the_same_day_mean_stays() -> None:
+    """Without a nugget two stations at one place are one unknown twice; a fit has a trace of it."""
+    train, test = split(city())
+    twin = pd.concat([train, train[train["site_id"] == "site00"].assign(site_id="twin")], ignore_index=True)
+    both = twin[twin["site_id"].isin(["site00", "twin"])].dropna(subset="pm25")["local_date"]
+    smooth = Variogram(VARIOGRAM.partial_sill, VARIOGRAM.range_km, nugget=0)
+    kriged, mean = krige(smooth, twin, test), same_day_mean(twin, test)
+    there = test["local_date"].isin(both).to_numpy()
+    assert 0 < there.sum() < len(test)
+    np.testing.assert_array_equal(kriged[there], mean[there])
+    assert (kriged != mean)[~there].any()
+    assert np.isfinite(ordinary_kriging(twin, test)).all()
+
+
+@pytest.mark.parametrize(
+    "of",
+    [(-0.1, 25, 0.02), (0.06, 0, 0.02), (0.06, -1, 0.02), (0.06, np.inf, 0.02), (0.06, 25, -1e-9), (np.inf, 25, 0)],
+)
+@pytest.mark.parametrize("place", [None, 0, 1, 2])
+def test_a_variogram_that_cannot_be_is_refused(of: tuple[float, float, float], place: int | None) -> None:
+    values = [np.nan if number == place else value for number, value in enumerate(of)]
+    with pytest.raises(ValueError, match="variogram: found"):
+        Variogram(*values)
+
+
 def test_finds_the_variogram_it_was_drawn_from_and_a_spike_does_not_move_it() -> None:
     rows = city(stations=40, days=600, present=0.8)
     fitted = fit_variogram(rows)
