@@ -34,9 +34,9 @@ def draw_demo_summary(
         methods: Method name -> what `evaluate` says of it and `uses_same_day_readings`, first on top. Methods that
             use same-day readings are drawn hollow; those without a spatial r are said to have none.
     """
-    figure = new_figure(13.0, 4.6)
+    figure = new_figure(14.0, 4.6)
     figure.suptitle(f"{city}, simulated: all images and readings here come from a simulation", fontsize=12)
-    panels: Any = figure.subfigures(1, 3, width_ratios=(2.6, 6.2, 4.2))
+    panels: Any = figure.subfigures(1, 3, width_ratios=(2.6, 6.2, 5.4))
     haze, places, scores = panels
 
     columns = 2
@@ -66,5 +66,5 @@ def draw_demo_summary(
         axes.plot(statistics["spatial_r"], row, "o", color=colour, markerfacecolor="white" if same_day else colour)
     axes.set_yticks(range(len(methods)), [name.replace("_", " ") for name in methods])
     axes.set(ylim=(len(methods) - 0.5, -0.5), xlim=(-1.02, 1.02))
-    label(axes, "Spatial skill, 95 % interval", "spatial r\n(hollow: uses same-day readings)")
+    label(axes, "Spatial skill", "spatial r, 95 % interval\n(hollow: reads the day)")
     return figure
