@@ -28,7 +28,7 @@ REFITTED = (
 )
 """Of these intervals and predictions of other dates are known as well."""
 READ_THE_DAY = {f"{name}|other_dates" for name in ("ordinary_kriging", "ridge+kriging", "paper+kriging")}
-"""Not compared: what reads the day may now read the date that it is refitted without (see `test_refitting`)."""
+"""Not compared: what reads the day is no longer refitted for other dates (see `test_refitting`)."""
 
 
 def filled_as_before(samples: pd.DataFrame, training: NDArray[np.bool_]) -> pd.DataFrame:
