@@ -30,7 +30,8 @@ class FoldPredictions:
     Attributes:
         fitted: What it has learnt.
         predicted: Mean and standard deviation.
-        other_dates: Predictions by fits that trained on no reading of the date; NaN where there are none.
+        other_dates: Predictions by fits that trained on no reading of the date, or of what reads the day its own; NaN
+            where there are none.
         lower: Lower bounds of the intervals, NaN where there are none; they hold at stations nobody trained on.
         upper: Upper bounds.
         level: Of the predictions at the training stations, see `round_level`.

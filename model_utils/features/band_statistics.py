@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from model_utils.archive.reader import TileArchive
@@ -39,13 +38,6 @@ def band_statistics_features(archive: TileArchive) -> NDArray[np.float32]:
     for start in range(0, len(archive), count):
         features[start : start + count] = _statistics(archive.tiles(slice(start, start + count)))
     return features
-
-
-def with_band_statistics(archive: TileArchive) -> pd.DataFrame:
-    """The archive's rows with the columns of `band_statistics_features`."""
-    names = band_feature_names(archive.metadata.bands)
-    features = pd.DataFrame(band_statistics_features(archive), columns=names, dtype=float)
-    return pd.concat([archive.samples, features], axis=1)
 
 
 def _statistics(tiles: NDArray[np.uint8]) -> NDArray[np.float64]:
