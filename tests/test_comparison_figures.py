@@ -204,7 +204,7 @@ def test_label_efficiency_names_a_learnt_method_without_any_value() -> None:
 def test_label_efficiency_is_legible_with_few_and_with_many_methods(sizes: tuple[int, ...]) -> None:
     names = [f"SimSiam_spatiotemporal+inverse_distance{number}" for number in range(sum(sizes))]
     families = np.repeat(["start", "field", "joint"][: len(sizes)], sizes)
-    members = [(reference.name, "reference") for reference in REFERENCES] + list(zip(names, families, strict=True))
+    members = [(name, "reference") for name in REFERENCES] + list(zip(names, families, strict=True))
     one = TABLE[TABLE["method"] == "SimCLR_regular"]
     figure = draw_label_efficiency(pd.concat([one.assign(method=name, family=family) for name, family in members]))
     figure.draw_without_rendering()
