@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,8 @@ class CityModel(Saved):
         ground_sample_distance_m: Metres per pixel.
         tile_size: Pixels.
         max_cloud_fraction: Of the tiles it was fitted to.
+        reach: Half-width of 90 % intervals in predicted standard deviations, for a day, month, season and year, at
+            stations that nobody trained on; what could not be calibrated is missing.
     """
 
     city: str
@@ -55,12 +58,15 @@ class CityModel(Saved):
     ground_sample_distance_m: float
     tile_size: int
     max_cloud_fraction: float
+    reach: Mapping[str, float]
 
     def __post_init__(self) -> None:
         if not len(self.mean) == len(self.std) == len(self.bands) > 0 or not all(each > 0 for each in self.std):
             raise ValueError(f"city model: found means {self.mean} and deviations {self.std} of the bands {self.bands}")
         if not 1 <= self.tile_size <= LARGEST_TILE:
             raise ValueError(f"city model: found tiles of {self.tile_size} px, expected 1 to {LARGEST_TILE}")
+        if not all(value >= 0 for value in self.reach.values()):
+            raise ValueError(f"city model: found intervals of {dict(self.reach)} standard deviations")
         own = self.fitted
         while isinstance(own, FittedSum):
             own = own.anomaly
@@ -86,14 +92,27 @@ class LoadedCityModel:
         Raises:
             InputError: Its tiles are of another kind than those that the model was fitted to.
         """
-        _alike(self.model, archive.metadata, archive.folder)
+        self.check(archive)
         if sees_tiles(self.model.fitted):
             return self.model.fitted.predict(archive.samples, archive)
         return self.model.fitted.predict(archive.samples, self.features(archive))
 
+    def check(self, archive: TileArchive) -> None:
+        """Raises InputError unless an archive's tiles are of the kind that the model was fitted to."""
+        _alike(self.model, archive.metadata, archive.folder)
+
     def features(self, archive: TileArchive) -> NDArray[np.float32]:
         """Embeddings of every tile, n x d."""
         return embed(self.encoder, archive.tiles, len(archive), self.model.mean, self.model.std)
+
+    @property
+    def width(self) -> int:
+        """Features of a tile, d."""
+        return feature_width(self.encoder)
+
+    def embedded(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embeddings of n tiles (n x H x W x C), n x d."""
+        return embed(self.encoder, tiles.__getitem__, len(tiles), self.model.mean, self.model.std)
 
 
 def sees_tiles(fitted: FittedEstimator) -> bool:
@@ -102,7 +121,12 @@ def sees_tiles(fitted: FittedEstimator) -> bool:
 
 
 def city_model(
-    city: str, fitted: FittedEstimator, start: StartingEncoder, archive: ArchiveMetadata, max_cloud_fraction: float
+    city: str,
+    fitted: FittedEstimator,
+    start: StartingEncoder,
+    archive: ArchiveMetadata,
+    max_cloud_fraction: float,
+    reach: Mapping[str, float],
 ) -> CityModel:
     """Describes a fitted estimator by the encoder and the archive it was fitted with."""
     return CityModel(
@@ -116,6 +140,7 @@ def city_model(
         float(archive.ground_sample_distance_m),
         archive.tile_size,
         max_cloud_fraction,
+        reach,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from model_utils.estimators.estimator import Prediction
@@ -98,3 +99,40 @@ def conformal_quantile(scores: NDArray[np.float64], station: NDArray[np.object_]
         covered += own[np.searchsorted(other, levels - rounding)] / len(rows)
     enough = np.append(levels[covered >= level - rounding], 1.0)
     return float(ordered[np.searchsorted(cdf.mean(axis=1), enough[0] - rounding)])
+
+
+def period_reach(
+    observed: NDArray[np.float64],
+    unseen: Prediction,
+    station: NDArray[np.object_],
+    period: NDArray[np.int64],
+    least_days: int,
+    level: float = INTERVAL_LEVEL,
+) -> float:
+    """Half-width of the intervals of means over periods, in means of the days' predicted standard deviations.
+
+    The mean over a period errs by what is peculiar to the place and by what is left of the days' errors: less than a
+    day does, by how much the calibration stations say.
+
+    Args:
+        observed: Readings, ug/m3, n.
+        unseen: Predictions by fits that have not seen the row's station, n; NaN for all other rows.
+        station: Each row's, n.
+        period: Each row's number, n; each date its own for single days.
+        least_days: A station's period with fewer days is left out.
+        level: Share of a new station's periods to cover.
+
+    Returns:
+        NaN with fewer than `LEAST_CALIBRATION_STATIONS` stations.
+    """
+    rows = np.isfinite(unseen.mean) & np.isfinite(unseen.sd) & np.isfinite(observed)
+    keys = pd.DataFrame({"station": station[rows].astype(str), "period": period[rows]})
+    error = pd.Series(observed[rows] - unseen.mean[rows])
+    by = [keys["station"], keys["period"]]
+    days = error.groupby(by).size()
+    score = error.groupby(by).mean().abs() / pd.Series(unseen.sd[rows]).groupby(by).mean().clip(lower=NO_SPREAD)
+    score = score[days >= least_days]
+    stations = score.index.get_level_values(0).to_numpy(object)
+    if len(set(stations)) < LEAST_CALIBRATION_STATIONS:
+        return float("nan")
+    return conformal_quantile(np.asarray(score, np.float64), stations, level)

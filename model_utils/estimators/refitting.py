@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_utils.errors import InputError
-from model_utils.estimators.conformal import calibrated_intervals
+from model_utils.estimators.conformal import calibrated_intervals, period_reach
 from model_utils.estimators.estimator import Estimator, Features, FittedEstimator, NothingLearnt, Prediction, hidden
 from model_utils.estimators.finetuned import FittedFineTuned
 from model_utils.evaluation.levels import round_level
+from model_utils.evaluation.periods import MIN_DAYS_OF_PERIOD, PERIOD_OF, years
 from model_utils.sampling.designs import Fold
 from model_utils.sampling.splits import LEAST_STATIONS, VALIDATION_GROUPS, validation_groups
 
@@ -35,6 +36,7 @@ class FoldPredictions:
         lower: Lower bounds of the intervals, NaN where there are none; they hold at stations nobody trained on.
         upper: Upper bounds.
         level: Of the predictions at the training stations, see `round_level`.
+        reach: See `reach_of_periods`; empty without intervals.
     """
 
     fitted: FittedEstimator
@@ -43,6 +45,7 @@ class FoldPredictions:
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
     level: NDArray[np.float64]
+    reach: Mapping[str, float]
 
 
 def predict_fold(
@@ -85,6 +88,7 @@ def predict_fold(
     trained = isinstance(fitted, FittedFineTuned)
     nothing = np.full(len(samples), np.nan)
     dates, intervals = nothing, (nothing, nothing)
+    reach: Mapping[str, float] = {}
     if other_dates and estimator.uses_same_day_readings:
         dates = predicted.mean
     elif other_dates and not trained:
@@ -97,8 +101,9 @@ def predict_fold(
             )
         site, pm25 = known["site_id"].to_numpy(), known["pm25"].to_numpy(np.float64)
         intervals = calibrated_intervals(pm25, unseen, site, predicted, interval_level)
+        reach = reach_of_periods(known, unseen, interval_level)
     of_day = round_level(predicted.mean, fold.training, samples["local_date"])
-    return FoldPredictions(fitted, predicted, dates, *intervals, of_day)
+    return FoldPredictions(fitted, predicted, dates, *intervals, of_day, reach)
 
 
 def predict_other_dates(
@@ -176,6 +181,28 @@ def predict_unseen_stations(
         said = refit(training & ~held)
         mean[held], sd[held] = said.mean[held], said.sd[held]
     return Prediction(mean, sd)
+
+
+def reach_of_periods(samples: pd.DataFrame, unseen: Prediction, level: float) -> dict[str, float]:
+    """Half-widths of intervals in predicted standard deviations, by length of the period.
+
+    Args:
+        samples: n rows: site_id, local_date, pm25.
+        unseen: Predictions at training stations by fits that have not seen them, n; NaN for all other rows.
+        level: Share to cover.
+
+    Returns:
+        day, month, season, year -> reach; without those that too few stations tell.
+    """
+    dates = pd.Index(samples["local_date"])
+    day = np.unique(dates.to_numpy(), return_inverse=True)[1]
+    periods = {"day": day, "year": years(dates)} | {name: period_of(dates) for name, period_of in PERIOD_OF.items()}
+    site, pm25 = samples["site_id"].to_numpy(object), samples["pm25"].to_numpy(np.float64)
+    found = {
+        length: period_reach(pm25, unseen, site, period, {"day": 1, "year": 3, **MIN_DAYS_OF_PERIOD}[length], level)
+        for length, period in periods.items()
+    }
+    return {length: reach for length, reach in found.items() if np.isfinite(reach)}
 
 
 def _unseen(

@@ -29,6 +29,11 @@ def seasons(dates: pd.Index) -> NDArray[np.int64]:
     return _numbered((pd.DatetimeIndex(dates).to_period("M") + 1).asfreq("Q"))
 
 
+def years(dates: pd.Index) -> NDArray[np.int64]:
+    """Number of each date's calendar year, from 0."""
+    return _numbered(pd.DatetimeIndex(dates).to_period("Y"))
+
+
 PERIOD_OF = {"month": months, "season": seasons}
 """Length -> the number of each date's period."""
 

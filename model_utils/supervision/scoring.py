@@ -12,11 +12,11 @@ from model_utils.archive.quality import quality_counts
 from model_utils.archive.reader import TileArchive
 from model_utils.configuration import library_versions
 from model_utils.estimators.conformal import INTERVAL_LEVEL
-from model_utils.estimators.estimator import FittedEstimator, Method
+from model_utils.estimators.estimator import Method
 from model_utils.estimators.references.catalogue import REFERENCES
 from model_utils.estimators.references.ceilings import ceilings
 from model_utils.estimators.references.fields import SameDayField
-from model_utils.estimators.refitting import predict_fold
+from model_utils.estimators.refitting import FoldPredictions, predict_fold
 from model_utils.evaluation.coverage import coverage
 from model_utils.evaluation.paired import paired_differences
 from model_utils.evaluation.spatial import evaluated
@@ -31,7 +31,7 @@ PLACES = ("sample_id", "site_id", "site_name", "latitude", "longitude", "time_ut
 
 def predict_run(
     method: Method, samples: pd.DataFrame, run: Run, config: SuperviseConfig, intervals: bool = True
-) -> tuple[pd.DataFrame, list[FittedEstimator]]:
+) -> tuple[pd.DataFrame, list[FoldPredictions]]:
     """Fits every fold and predicts its test rows; with a single fold its training rows as well.
 
     Args:
@@ -43,7 +43,7 @@ def predict_run(
 
     Returns:
         `PLACES`, split (test or train), observed, predicted, predicted_sd, lower, upper, predicted_other_dates, and
-        with several folds the level of each row's fold, predicted_level; and what each fold has learnt.
+        with several folds the level of each row's fold, predicted_level; and what each fold said.
     """
     several = len(run.folds) > 1
     frames, fitted = [], []
@@ -68,7 +68,7 @@ def predict_run(
         if several:
             frame = frame.assign(predicted_level=said.level)
         frames.append(frame[fold.test if several else frame["split"] != ""])
-        fitted.append(said.fitted)
+        fitted.append(said)
     return pd.concat(frames, ignore_index=True), fitted
 
 

@@ -20,14 +20,16 @@ from model_utils.configuration import record, save_config
 from model_utils.errors import InputError
 from model_utils.estimators.added_to_field import LEAST_STATIONS
 from model_utils.estimators.city_model import city_model, save_city_model
+from model_utils.estimators.conformal import INTERVAL_LEVEL
 from model_utils.estimators.estimator import FittedEstimator, Method
 from model_utils.estimators.place_and_day.ground import describe_ground
+from model_utils.estimators.refitting import predict_fold
 from model_utils.evaluation.table import format_table
 from model_utils.features.embeddings import cached_embeddings
 from model_utils.features.labelled import clear_archive, with_reading
 from model_utils.features.starting_encoder import StartingEncoder, described_by_weights, starting_encoder
 from model_utils.project import archive_folder, results_folder
-from model_utils.sampling.designs import Run, folds, held_out_stations, hold_out
+from model_utils.sampling.designs import Fold, Run, folds, held_out_stations, hold_out
 from model_utils.sampling.splits import station_table, validation_rows
 from model_utils.supervision.config import SuperviseConfig
 from model_utils.supervision.estimators import paper_estimator, place_and_day_estimator
@@ -134,18 +136,30 @@ def _run(
         method = Method(paper_estimator(config), labelled if config.finetune else features)
         others = {f"place_and_day_{config.start}": place_and_day}
 
-    predictions, fitted = predict_run(method, labelled.samples, run, config)
-    _tell(fitted)
+    predictions, said = predict_run(method, labelled.samples, run, config)
+    _tell([each.fitted for each in said])
     statistics = experiment_statistics(config, archive, labelled, run, split, start, predictions, others, cloudy)
     write_predictions(folder / "predictions.parquet", _rows_shown(predictions, run, config))
     write_statistics(folder, config.experiment, statistics)
-    write_figures(folder / "figures", predictions, statistics, learning_curve(fitted[0]), archive.metadata.simulated)
+    write_figures(
+        folder / "figures", predictions, statistics, learning_curve(said[0].fitted), archive.metadata.simulated
+    )
     if len(run.folds) > 1:  # the folds judge the procedure: the model that a map is made of knows all stations
-        samples = labelled.samples
-        product = method.estimator.fit(samples, method.features, np.ones(len(samples), dtype=bool))
-    else:
-        product = fitted[0]
-    model = city_model(config.city, product, start, archive.metadata, config.max_cloud_fraction)
+        everyone = np.ones(len(labelled), dtype=bool)
+        fold = Fold(everyone, everyone, ~everyone)
+        said = [
+            predict_fold(
+                method.estimator,
+                labelled.samples,
+                method.features,
+                fold,
+                other_dates=False,
+                interval_level=INTERVAL_LEVEL,
+                seed=config.seed,
+            )
+        ]
+    product = said[0]
+    model = city_model(config.city, product.fitted, start, archive.metadata, config.max_cloud_fraction, product.reach)
     save_city_model(folder / "model", model, start.encoder)
     save_config(folder / "config.yaml", config)
     return statistics

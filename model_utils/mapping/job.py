@@ -1,0 +1,191 @@
+"""All that the blocks of a map share: the model, the images, the cells, the dates."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from model_utils.archive.reader import open_archive
+from model_utils.cities import City, load_city
+from model_utils.configuration import record
+from model_utils.errors import InputError
+from model_utils.estimators.city_model import LoadedCityModel, load_city_model
+from model_utils.estimators.place_and_day.place_and_day import FittedPlaceAndDay
+from model_utils.estimators.saving import MODEL
+from model_utils.features.labelled import clear_archive
+from model_utils.ingest.chips import file_hash
+from model_utils.ingest.scenes.catalogue import find_scenes
+from model_utils.ingest.scenes.grid import city_grid
+from model_utils.ingest.scenes.settings import SceneSettings
+from model_utils.mapping.cells import MapCells, map_cells
+from model_utils.mapping.config import MapConfig
+from model_utils.mapping.dates import MapTimes, map_times
+from model_utils.mapping.prediction import PlacePrediction, predict_places, with_air
+from model_utils.mapping.seen import air_of_dates, mean_embeddings
+from model_utils.mapping.sources import ArchiveTiles, SceneTiles, TileSource, grid_sites_of
+from model_utils.project import archive_folder
+
+SPACING = 300.0
+NEAREST_SPACINGS = 0.75
+"""A cell is shown by the nearest site of an archive's grid if it is nearer than so many spacings: its own square's
+corner is .71 away."""
+
+
+@dataclass(frozen=True)
+class MapJob:
+    """A map to be made.
+
+    Attributes:
+        config: Its flags.
+        city: Where.
+        folder: Of the model.
+        loaded: The model.
+        fitted: What it has fitted.
+        source: Of the images; None for a model that sees none.
+        cells: All cells.
+        times: Days and periods.
+        sources: Hashes of what the images come from.
+    """
+
+    config: MapConfig
+    city: City
+    folder: Path
+    loaded: LoadedCityModel
+    fitted: FittedPlaceAndDay
+    source: TileSource | None
+    cells: MapCells
+    times: MapTimes
+    sources: dict[str, str]
+
+    @cached_property
+    def blocks(self) -> list[pd.DataFrame]:
+        """The cells, block by block."""
+        return list(self.cells.blocks())
+
+    @property
+    def new_days(self) -> pd.DatetimeIndex:
+        """Days whose air the model has not seen and the images may show."""
+        ground, source = self.fitted.ground, self.source
+        if ground is None or source is None or self.fitted.day_from_images is None:
+            return pd.DatetimeIndex([])
+        days = self.times.days
+        return days[days.isin(source.dates) & ~days.isin(pd.DatetimeIndex(ground.dates))]
+
+    def identity(self) -> str:
+        """All that the numbers depend on."""
+        return json.dumps(
+            {
+                "config": {key: value for key, value in record(self.config).items() if key not in ("model", "scenes")},
+                "model_sha256": file_hash(self.folder / MODEL),
+                "images": self.sources,
+            },
+            indent=2,
+        )
+
+    def air(self) -> NDArray[np.float32]:
+        """Of the new days."""
+        if not len(self.new_days):
+            return np.empty((0, self.loaded.width), np.float32)
+        assert self.fitted.ground is not None
+        assert self.source is not None
+        return air_of_dates(self.loaded, self.fitted.ground, self.source, self.cells.grid.crs, self.new_days)
+
+    def predict(self, cells: pd.DataFrame, air: NDArray[np.float32]) -> tuple[PlacePrediction, NDArray[np.float64]]:
+        """Every day at some cells, and the dissimilarity of each."""
+        fitted = with_air(self.fitted, self.new_days, air) if len(self.new_days) else self.fitted
+        named = cells if self.source is None else self.source.named(cells)
+        means = None
+        if fitted.ground is not None and self.source is not None and fitted.process.blocks:
+            means = np.full((len(cells), self.loaded.width), np.nan, np.float32)
+            unknown = ~named["site_id"].isin(fitted.ground.sites).to_numpy()
+            if unknown.any():
+                some = cells[unknown].reset_index(drop=True)
+                means[unknown] = mean_embeddings(self.loaded, self.source, some)
+        rows = named.reset_index(drop=True).assign(local_date=self.times.days[0])
+        return predict_places(fitted, rows, means, self.times.days), fitted.dissimilarity(rows, means)
+
+
+def model_folder(path: Path) -> Path:
+    """The folder of a model, from it or from the results that hold it.
+
+    Raises:
+        InputError: There is none.
+    """
+    for folder in (path, path / "model"):
+        if (folder / MODEL).is_file():
+            return folder
+    raise InputError(f"--model {path}: holds no {MODEL}, expected the results of pm25 supervise")
+
+
+@lru_cache(maxsize=1)
+def map_job(config: MapConfig) -> MapJob:
+    """Opens all that a map is made of; once a process.
+
+    Raises:
+        InputError: The model, the images, the area or the dates are not what they should be.
+    """
+    city = load_city(config.city, config.root)
+    folder = model_folder(config.model)
+    loaded = load_city_model(folder)
+    model = loaded.model
+    if model.city != city.name:
+        raise InputError(f"--model {folder}: found a model of {model.city}, expected one of {city.name}")
+    fitted = model.fitted
+    if not isinstance(fitted, FittedPlaceAndDay):
+        raise InputError(
+            f"--model {folder}: found {type(fitted).__name__}, which predicts tiles; a map needs place and day "
+            "(pm25 supervise --estimator place_and_day)"
+        )
+    grid = city_grid(city, model.ground_sample_distance_m, model.tile_size)
+    source, spacing, sources = _images(config, city, loaded)
+    cells = map_cells(grid.crs, spacing, city.bounding_box, config.area)
+    known = set(() if source is None else source.dates)
+    if fitted.day_from_readings is not None:
+        known |= set(pd.DatetimeIndex(fitted.day_from_readings.readings["local_date"].unique()))
+    if fitted.ground is not None and fitted.day_from_images is not None:
+        known |= set(pd.DatetimeIndex(fitted.ground.dates))
+    times = map_times(config.dates, config.period, pd.DatetimeIndex(sorted(known)))
+    return MapJob(config, city, folder, loaded, fitted, source, cells, times, sources)
+
+
+def _images(config: MapConfig, city: City, loaded: LoadedCityModel) -> tuple[TileSource | None, float, dict[str, str]]:
+    """Where tiles come from, the size of a cell, and hashes of the images."""
+    model = loaded.model
+    fitted = model.fitted
+    assert isinstance(fitted, FittedPlaceAndDay)
+    grid = city_grid(city, model.ground_sample_distance_m, model.tile_size)
+    if config.scenes is not None:
+        settings = SceneSettings(
+            model.bands, config.product, config.time_pattern, config.full_scale, config.skip_broken
+        )
+        catalogue = find_scenes(config.scenes, settings, city)
+        found = SceneTiles(catalogue, grid, city, config.min_valid_fraction, model.max_cloud_fraction)
+        hashes = {str(path.name): file_hash(path) for scene in catalogue.scenes for path in scene.files}
+        return found, config.spacing_metres or SPACING, hashes
+    if fitted.ground is None or not fitted.process.blocks:
+        return None, config.spacing_metres or SPACING, {}
+    archive = open_archive(archive_folder(config.root, city.name))
+    loaded.check(archive)
+    clear = clear_archive(archive, model.max_cloud_fraction)
+    sites = grid_sites_of(clear.samples, grid.crs)
+    if len(sites) < 2:
+        raise InputError(
+            f"{archive.folder}: holds no grid between the stations, expected one (prepare --grid_metres) or --scenes"
+        )
+    spacing = config.spacing_metres or grid_spacing(sites)
+    hashes = {"archive_sha256": archive.metadata.content_sha256}
+    return ArchiveTiles(clear, grid.crs, NEAREST_SPACINGS * max(spacing, grid_spacing(sites))), spacing, hashes
+
+
+def grid_spacing(sites: pd.DataFrame) -> float:
+    """Metres between the sites of a grid: the median distance to the nearest other one, to the decametre."""
+    places = sites[["east_m", "north_m"]].to_numpy()
+    nearest = KDTree(places).query(places, k=2)[0][:, 1]
+    return float(max(10.0, round(float(np.median(nearest)), -1)))

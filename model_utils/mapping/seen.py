@@ -1,0 +1,90 @@
+"""What images show of cells and of dates that the model has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rasterio.warp import transform
+
+from model_utils.estimators.city_model import LoadedCityModel
+from model_utils.estimators.place_and_day.ground import Ground
+from model_utils.mapping.grid import WGS84
+from model_utils.mapping.sources import Tiles, TileSource
+
+
+def mean_embeddings(model: LoadedCityModel, source: TileSource, cells: pd.DataFrame) -> NDArray[np.float32]:
+    """Mean embedding of each cell over its clear dates.
+
+    Several tiles of a cell on a date are averaged first, so that a date counts once. Sums run over the dates in their
+    order: what a cell gets does not depend on the other cells.
+
+    Args:
+        model: With its encoder.
+        source: Of the tiles.
+        cells: n rows, as `MapCells.blocks` gives them.
+
+    Returns:
+        n x d; NaN for a cell that no tile shows.
+    """
+    total = np.zeros((len(cells), model.width))
+    dates_of = np.zeros(len(cells), np.int64)
+    for _, sums, count in _by_date(model, source.clear_tiles(cells), len(cells)):
+        shown = count > 0
+        total[shown] += sums[shown] / count[shown, None]
+        dates_of += shown
+    return np.where((dates_of > 0)[:, None], total / np.maximum(dates_of, 1)[:, None], np.nan).astype(np.float32)
+
+
+def air_of_dates(
+    model: LoadedCityModel, ground: Ground, source: TileSource, crs: str, dates: pd.DatetimeIndex
+) -> NDArray[np.float32]:
+    """What the air of new dates looks like, at the sites whose ground is known: it does not depend on the map.
+
+    Args:
+        model: With its encoder.
+        ground: What is known of the sites.
+        source: Of the tiles.
+        crs: UTM zone that the source cuts in.
+        dates: t, sorted.
+
+    Returns:
+        t x d; NaN for a date on which no known site is clear.
+    """
+    air = np.full((len(dates), model.width), np.nan, np.float32)
+    east, north = transform(WGS84, crs, ground.longitude, ground.latitude)
+    sites = pd.DataFrame(
+        {
+            "site_id": ground.sites,
+            "latitude": ground.latitude,
+            "longitude": ground.longitude,
+            "east_m": np.asarray(east),
+            "north_m": np.asarray(north),
+        }
+    )
+    wanted = (part for part in source.clear_tiles(sites) if part.date in dates.to_numpy())
+    for date, sums, count in _by_date(model, wanted, len(sites)):
+        shown = count > 0
+        rows = sites[shown].assign(local_date=date)
+        embeddings = np.asarray(sums[shown] / count[shown, None], np.float32)
+        air[dates.get_loc(pd.Timestamp(date))] = ground.air_of_dates(rows, embeddings)[0][0]
+    return air
+
+
+def _by_date(
+    model: LoadedCityModel, parts: Iterator[Tiles], count: int
+) -> Iterator[tuple[np.datetime64, NDArray[np.float64], NDArray[np.int64]]]:
+    """Sums of the embeddings of each place and their number, a date at a time; the parts come by date."""
+    current: np.datetime64 | None = None
+    sums, tiles_of = np.zeros((count, model.width)), np.zeros(count, np.int64)
+    for part in parts:
+        if current is not None and part.date != current:
+            yield current, sums, tiles_of
+            sums, tiles_of = np.zeros_like(sums), np.zeros_like(tiles_of)
+        current = part.date
+        np.add.at(sums, part.positions, model.embedded(part.tiles))
+        np.add.at(tiles_of, part.positions, 1)
+    if current is not None:
+        yield current, sums, tiles_of
