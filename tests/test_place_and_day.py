@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from model_utils.errors import InputError
 from model_utils.estimators.estimator import FittedEstimator, NothingLearnt, hidden
+from model_utils.estimators.place_and_day import place_process
 from model_utils.estimators.place_and_day.ground import describe_ground
 from model_utils.estimators.place_and_day.place_and_day import FittedPlaceAndDay, PlaceAndDay
 from model_utils.estimators.references.same_day import same_day_mean
@@ -335,3 +336,58 @@ def test_readings_that_never_differ_and_stations_at_one_place_are_survived() -> 
     assert found.mean[told].max() < 2000
     constant = world.fit(samples=alike)
     np.testing.assert_allclose(constant.predict(alike, world.features).mean, 80, rtol=0.05)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_dissimilarity_is_the_priors_distance_to_the_nearest_station(place: str) -> None:
+    world = World()
+    fitted = world.fit(place, "readings")
+    process = fitted.process
+    scores = np.empty((len(world.sites), 0))
+    if process.blocks:
+        assert fitted.ground is not None
+        scores = fitted.ground.scores(world.sites, None) * process.block_variances[0] ** 0.5
+    km = place_process.east_north_km(world.sites["latitude"], world.sites["longitude"], process.middle)
+    points = np.column_stack([km * process.field_variance**0.5 / process.range_km, scores])
+    apart = np.linalg.norm(points[:, None] - points[:20], axis=2)
+    mean = apart[:20].sum() / (20 * 19)
+    found = fitted.dissimilarity(world.sites, None)
+    np.testing.assert_allclose(found, apart.min(axis=1) / mean, atol=1e-12)
+    own = np.where(np.eye(20, dtype=bool), np.inf, apart[:20]).min(axis=1) / mean
+    quarters = np.percentile(own, [25, 75])
+    assert process.applicability().threshold == pytest.approx(min(2.5 * quarters[1] - 1.5 * quarters[0], own.max()))
+    inside = fitted.inside_applicability(world.sites, None)
+    assert inside[:20].all()
+    assert 0.3 < inside[20:].mean() <= 1
+    order = np.random.default_rng(0).permutation(len(world.samples))
+    by_row = fitted.dissimilarity(world.samples.iloc[order], None)
+    sites = pd.Index(world.sites["site_id"]).get_indexer(world.samples["site_id"].iloc[order])
+    np.testing.assert_allclose(by_row, found[sites], atol=1e-12)
+
+
+def test_a_place_unlike_all_stations_is_outside_and_one_that_is_seen_nowhere_has_no_dissimilarity() -> None:
+    world = World()
+    fitted = world.fit()
+    cells = world.sites.iloc[:3].assign(site_id=["like", "unlike", "unseen"])
+    ground = fitted.ground
+    assert ground is not None
+    seen = ground.means[:3].copy()  # as site00 to site02 look, which are stations
+    seen[1] += 40 * ground.means.std(axis=0)
+    seen[2] = np.nan
+    found = fitted.dissimilarity(cells, seen)
+    np.testing.assert_array_equal(fitted.inside_applicability(cells, seen), [True, False, False])
+    assert found[0] == pytest.approx(0, abs=1e-5)
+    assert found[1] > 3 * fitted.process.applicability().threshold
+    assert np.isnan(found[2])
+    assert np.isnan(fitted.dissimilarity(cells, None)).all()
+    away = cells.assign(latitude=cells["latitude"] + 3)
+    assert not fitted.inside_applicability(away, seen).any()
+    assert world.fit("images", "readings").inside_applicability(away, seen)[0]
+
+
+@pytest.mark.parametrize("stations", [1, 2])
+def test_fewer_than_three_stations_have_no_area_of_applicability(stations: int) -> None:
+    world = World(stations=stations)
+    fitted = world.fit(day="readings")
+    assert np.isnan(fitted.dissimilarity(world.sites, None)).all()
+    assert not fitted.inside_applicability(world.sites, None).any()

@@ -189,6 +189,23 @@ class FittedPlaceAndDay(FittedEstimator):
 
     def places(self, samples: pd.DataFrame, shown: NDArray[np.float32] | None) -> tuple[Floats, Floats]:
         """Mean and variance of the effect of each row's place, log units."""
+        site, sites, latitude, longitude, blocks = self._sites(samples, shown)
+        mean, variance = self.process.predict(latitude, longitude, blocks, sites)
+        return mean[site], variance[site]
+
+    def dissimilarity(self, samples: pd.DataFrame, features: Features) -> Floats:
+        """How unlike the training stations each row's place is, n; NaN where nothing shows it (see `Applicability`)."""
+        site, _, latitude, longitude, blocks = self._sites(samples, _embeddings(features))
+        return self.process.dissimilarity(latitude, longitude, blocks)[site]
+
+    def inside_applicability(self, samples: pd.DataFrame, features: Features) -> NDArray[np.bool_]:
+        """Whether each row's place lies in the area of applicability, n."""
+        return np.asarray(self.dissimilarity(samples, features) <= self.process.applicability().threshold)
+
+    def _sites(
+        self, samples: pd.DataFrame, shown: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.object_], Floats, Floats, tuple[Floats, ...]]:
+        """The number of each row's site; and of the sites site_id, latitude, longitude and scores."""
         site, sites = pd.factorize(samples["site_id"].to_numpy(object))
         first = np.full(len(sites), -1)
         first[site[::-1]] = np.arange(len(site))[::-1]
@@ -197,8 +214,7 @@ class FittedPlaceAndDay(FittedEstimator):
         if self.process.blocks and self.ground is not None:
             blocks = (self.ground.scores(samples, shown)[first],)
         latitude, longitude = (rows[name].to_numpy(np.float64) for name in ("latitude", "longitude"))
-        mean, variance = self.process.predict(latitude, longitude, blocks, np.asarray(sites, dtype=object))
-        return mean[site], variance[site]
+        return site, np.asarray(sites, dtype=object), latitude, longitude, blocks
 
     def days(self, samples: pd.DataFrame, shown: NDArray[np.float32] | None) -> tuple[Floats, Floats]:
         """Mean and variance of day + residual at each row, log units; NaN where nothing tells them.

@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Kernel, Matern, WhiteKernel
 
+from model_utils.estimators.applicability import Applicability, fit_applicability
 from model_utils.estimators.saving import Saved
 from model_utils.geography import EARTH_RADIUS_KM
 
@@ -205,6 +206,27 @@ class PlaceProcess(Saved):
         mean = weighed @ self.effects - own * (self.inverse @ self.effects) / diagonal
         variance = np.diag(signal) - (weighed * signal).sum(axis=1) + own**2 / diagonal
         return mean, np.maximum(variance, 0.0)
+
+    def applicability(self) -> Applicability:
+        """Where places are like the training stations, each of which is its own fold.
+
+        Predictors count by what they contribute to an effect's prior: a score by its SD over the stations x the SD of
+        its block, a coordinate by its SD x the SD of the field / the range. It follows from what is saved and costs
+        n x n distances, so it is no field: nothing can contradict the process, and any saved model has it.
+        """
+        points = np.column_stack([self.east_north_km, *self.blocks])
+        of_coordinates = np.full(2, self.field_variance**0.5 / self.range_km)
+        of_scores = (
+            np.full(block.shape[1], variance**0.5)
+            for variance, block in zip(self.block_variances, self.blocks, strict=True)
+        )
+        spread = points.std(axis=0) if len(points) else np.zeros(points.shape[1])
+        return fit_applicability(points, np.concatenate([of_coordinates, *of_scores]) * spread, np.arange(len(points)))
+
+    def dissimilarity(self, latitude: Floats, longitude: Floats, blocks: tuple[Floats, ...]) -> Floats:
+        """Of m places from the training stations (see `Applicability`), m; arguments as in `predict`."""
+        points = np.column_stack([east_north_km(latitude, longitude, self.middle), *blocks])
+        return self.applicability().dissimilarity(points)
 
     def chosen(self, names: tuple[str, ...]) -> dict[str, float]:
         """The hyperparameters, blocks by their names; standard deviations in log units."""
