@@ -44,6 +44,18 @@ COMPARE = Command(
     config="model_utils.comparison.config:CompareConfig",
     function="model_utils.comparison.run:compare",
 )
+MAP = Command(
+    verb="map",
+    summary="Maps PM2.5 between the stations, with its uncertainty, from a fitted model.",
+    config="model_utils.mapping.config:MapConfig",
+    function="model_utils.mapping.run:make_map",
+)
+PREDICT = Command(
+    verb="predict",
+    summary="Predicts PM2.5 at given coordinates, as the map has it there.",
+    config="model_utils.mapping.config:PredictConfig",
+    function="model_utils.mapping.points:predict",
+)
 CONVERT_WEIGHTS = Command(
     verb="convert-weights",
     summary="Writes encoder weights of the 2022 code as safetensors.",
@@ -58,5 +70,5 @@ DEMO = Command(
 )
 VERBS = {
     command.verb: command
-    for command in (SIMULATE, PREPARE, INSPECT, PRETRAIN, SUPERVISE, COMPARE, CONVERT_WEIGHTS, DEMO)
+    for command in (SIMULATE, PREPARE, INSPECT, PRETRAIN, SUPERVISE, COMPARE, MAP, PREDICT, CONVERT_WEIGHTS, DEMO)
 }

@@ -14,9 +14,8 @@ from model_utils.mapping.blocks import Block
 from model_utils.mapping.cells import MapCells
 from model_utils.mapping.dates import MapTimes
 from model_utils.mapping.hotspots import hotspots
-from model_utils.mapping.layers import REASONS, as_dataset
+from model_utils.mapping.layers import REASON, as_dataset
 
-REASON = {name: number for number, name in REASONS.items()}
 NORMAL_90 = 1.645
 
 
@@ -52,16 +51,7 @@ def assemble(
         unlike = block.dissimilarity > threshold
         place[at], place_sd[at], dissimilarity[at] = block.place, block.place_sd, block.dissimilarity
         inside[at] = np.where(np.isfinite(block.dissimilarity), ~unlike, -1)
-        why = np.select(
-            [
-                ~np.isfinite(block.place) & ~block.shown,
-                ~np.isfinite(block.place),
-                ~np.isfinite(block.mean),
-                unlike & (not keep_outside),
-            ],
-            [REASON[name] for name in ("outside_images", "never_clear", "day_unknown", "outside_applicability")],
-            REASON["value"],
-        )
+        why = block.reasons(threshold, keep_outside)
         every = (slice(None), *at)
         reason[every] = why
         for layer, values in ((mean, block.mean), (lower, block.lower), (upper, block.upper), (sd, block.sd)):

@@ -8,11 +8,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from model_utils import atomic
 from model_utils.mapping.config import MapConfig
 from model_utils.mapping.job import MapJob, map_job
+from model_utils.mapping.layers import REASON
 from model_utils.mapping.prediction import PeriodMeans, period_means
 
 AIR = "air"
@@ -44,6 +46,23 @@ class Block:
     upper: NDArray[np.float64]
     dates: NDArray[np.int64]
 
+    def reasons(self, threshold: float, keep_outside: bool) -> NDArray[np.int8]:
+        """Why there is no value, p x n, as `layers.REASONS` numbers it.
+
+        Args:
+            threshold: Of dissimilarity: the area of applicability ends there; NaN where the model knows none.
+            keep_outside: Whether cells outside of it keep their values.
+        """
+        unseen = ~np.isfinite(self.place)
+        conditions = {
+            "outside_images": unseen & ~self.shown,
+            "never_clear": unseen,
+            "day_unknown": ~np.isfinite(self.mean),
+            "outside_applicability": (self.dissimilarity > threshold) & (not keep_outside),
+        }
+        every = [np.broadcast_to(condition, self.mean.shape) for condition in conditions.values()]
+        return np.select(every, [REASON[name] for name in conditions], REASON["value"]).astype(np.int8)
+
 
 @dataclass(frozen=True)
 class BlockWork:
@@ -62,11 +81,16 @@ class BlockWork:
         return self.folder / f"{key}.npz"
 
 
-def predict_block(job: MapJob, number: int, air: NDArray[np.float32]) -> Block:
-    """Predicts a block's cells in every period."""
-    cells = job.blocks[number]
+def predict_cells(job: MapJob, cells: pd.DataFrame, air: NDArray[np.float32]) -> Block:
+    """Predicts some cells in every period.
+
+    Args:
+        job: The map.
+        cells: n rows, as `MapCells.named` gives them.
+        air: Of the job's new days (`MapJob.air`).
+    """
     said, dissimilarity = job.predict(cells, air)
-    means: PeriodMeans = period_means(said.mean, said.sd, job.times.period, job.config.period, job.loaded.model.reach)
+    means = period_means(said.mean, said.sd, job.times.period, job.config.period, job.loaded.model.reach)
     shown = np.ones(len(cells), bool) if job.source is None else job.source.shows(cells)
     return Block(
         place=said.place,
@@ -86,7 +110,8 @@ def work_on_block(work: BlockWork, key: int) -> None:
     """Writes a block."""
     with np.load(work.path(AIR), allow_pickle=False) as stored:
         air = stored["air"]
-    block = predict_block(map_job(work.config), key, air)
+    job = map_job(work.config)
+    block = predict_cells(job, job.blocks[key], air)
     _save(work.path(key), **{item.name: getattr(block, item.name) for item in fields(Block)})
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from rasterio.features import geometry_mask
-from rasterio.warp import transform_geom
+from rasterio.warp import transform, transform_geom
 
 from model_utils.cities import BoundingBox
 from model_utils.errors import InputError
@@ -40,32 +40,36 @@ class MapCells:
             A row a cell: site_id (as `prepare` names the cell of a grid of this spacing), latitude, longitude (WGS84
             degrees), east_m, north_m, row, column.
         """
-        latitude, longitude = self.grid.degrees()
         step = max(1, round(metres / self.grid.spacing))
+        first = round(self.grid.left / self.grid.spacing), round(self.grid.top / self.grid.spacing) - 1
         for top in range(0, self.grid.rows, step):
             for left in range(0, self.grid.columns, step):
                 row, column = np.nonzero(self.inside[top : top + step, left : left + step])
                 row, column = row + top, column + left
                 if len(row):
-                    yield pd.DataFrame(
-                        {
-                            "site_id": self._names(row, column),
-                            "latitude": latitude[row, column],
-                            "longitude": longitude[row, column],
-                            "east_m": self.grid.x[column],
-                            "north_m": self.grid.y[row],
-                            "row": row,
-                            "column": column,
-                        }
-                    )
+                    yield self.named(first[0] + column, first[1] - row).assign(row=row, column=column)
 
-    def _names(self, row: NDArray[np.integer], column: NDArray[np.integer]) -> pd.Series:
-        grid = self.grid
-        zone = grid.crs[-2:] + ("N" if grid.crs[-3] == "6" else "S")
-        east = round(grid.left / grid.spacing) + column
-        north = round(grid.top / grid.spacing) - 1 - row
-        names = [f"grid_{zone}_{a}_{b}_{grid.spacing:g}" for a, b in zip(east.tolist(), north.tolist(), strict=True)]
-        return pd.Series(names, dtype="str")
+    def named(self, east: NDArray[np.integer], north: NDArray[np.integer]) -> pd.DataFrame:
+        """Cells of the lattice that the grid is a part of, as `blocks` gives them without row and column.
+
+        Args:
+            east: Number of each cell east of the zone's origin, n.
+            north: Number north of it, n.
+        """
+        crs, spacing = self.grid.crs, self.grid.spacing
+        zone = crs[-2:] + ("N" if crs[-3] == "6" else "S")
+        east_m, north_m = (east + 0.5) * spacing, (north + 0.5) * spacing
+        longitude, latitude = transform(crs, WGS84, east_m, north_m)
+        names = [f"grid_{zone}_{a}_{b}_{spacing:g}" for a, b in zip(east.tolist(), north.tolist(), strict=True)]
+        return pd.DataFrame(
+            {
+                "site_id": pd.Series(names, dtype="str"),
+                "latitude": np.asarray(latitude),
+                "longitude": np.asarray(longitude),
+                "east_m": east_m,
+                "north_m": north_m,
+            }
+        )
 
 
 def map_cells(crs: str, spacing: float, box: BoundingBox, area: str | None) -> MapCells:

@@ -26,6 +26,8 @@ REASONS = {
 """Why a cell has no value: it lies outside of the area that was asked for; no date shows it without cloud; neither
 readings nor clear images tell the day's level; its ground is like none that the model knows; no image covers it."""
 
+REASON = {name: number for number, name in REASONS.items()}
+
 
 @dataclass(frozen=True)
 class Layer:

@@ -1,0 +1,127 @@
+"""`pm25 predict`: what the map says at given coordinates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rasterio.warp import transform
+
+from model_utils import atomic
+from model_utils.errors import InputError
+from model_utils.mapping.air_quality_index import pm25_sub_index
+from model_utils.mapping.blocks import predict_cells
+from model_utils.mapping.config import MapConfig, PredictConfig
+from model_utils.mapping.grid import WGS84
+from model_utils.mapping.job import MapJob, map_job
+from model_utils.mapping.layers import REASON, REASONS
+from model_utils.mapping.run import scale_name
+
+MOST_AT_ONCE = 4096
+"""Cells that are worked on together."""
+
+
+def predict(config: PredictConfig) -> None:
+    """Writes what is predicted at the points of a file.
+
+    Raises:
+        InputError: A column, a row or a flag is wrong, or the file is there already.
+    """
+    if config.out.exists() and not config.overwrite:
+        raise InputError(f"--out {config.out}: exists already; --overwrite replaces it")
+    points = read_points(config.points)
+    found = predict_at(config.map_config(), points)
+    with atomic.replacing(config.out) as temporary:
+        if config.out.suffix == ".csv":
+            found.to_csv(temporary, index=False)
+        else:
+            found.to_parquet(temporary, index=False)
+    known = int(found["pm25"].notna().sum())
+    print(f"{config.out}: {len(points)} points, {len(found)} rows, {known} with a value")
+
+
+def read_points(path: Path) -> pd.DataFrame:
+    """Points of a file.
+
+    Raises:
+        InputError: It is not readable, or a coordinate is missing or impossible.
+    """
+    try:
+        points = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"--points {path}: not readable ({' '.join(str(error).split())[:200]})") from None
+    for name, limit in (("latitude", 84), ("longitude", 180)):
+        if name not in points:
+            raise InputError(f"--points {path}: column {name!r} is missing, found {', '.join(map(str, points))}")
+        values = pd.to_numeric(points[name], errors="coerce").astype(np.float64)
+        bad = ~(values.abs() <= limit).to_numpy()
+        if bad.any():
+            row = int(bad.argmax())
+            raise InputError(
+                f"--points {path}: row {row + 1}: {name} is {points[name].iloc[row]!r}, expected WGS84 degrees"
+            )
+        points[name] = values
+    if not len(points):
+        raise InputError(f"--points {path}: holds no row")
+    return points
+
+
+def predict_at(config: MapConfig, points: pd.DataFrame) -> pd.DataFrame:
+    """What the map has in the cell around each point; a cell is worked on once, whatever the number of its points.
+
+    Args:
+        config: Of the map; its area does not matter here.
+        points: latitude, longitude (WGS84 degrees); other columns are kept.
+
+    Returns:
+        A row a point and time, by time and then in the order of the points: the columns of the points, time (first
+        day), pm25, pm25_lower, pm25_upper, pm25_sd (ug/m3), place_effect (%), dissimilarity, inside_applicability,
+        aqi, reason.
+
+    Raises:
+        InputError: As `map_job` says.
+    """
+    job = map_job(config)
+    cells, cell = _cells_of(job, points)
+    threshold = float(job.fitted.process.applicability().threshold)
+    air = job.air()
+    parts = []
+    for start in range(0, len(cells), MOST_AT_ONCE):
+        some = cells.iloc[start : start + MOST_AT_ONCE].reset_index(drop=True)
+        block = predict_cells(job, some, air)
+        why = block.reasons(threshold, config.keep_outside)
+        for number, bounds in enumerate(job.times.bounds):
+            kept = why[number] == REASON["value"]
+            level = np.where(kept, block.mean[number], np.nan)
+            inside = pd.Series(block.dissimilarity <= threshold, dtype="boolean")
+            table = pd.DataFrame(
+                {
+                    "cell": some.index + start,
+                    "time": pd.Timestamp(bounds[0]),
+                    "pm25": level,
+                    "pm25_lower": np.where(kept, block.lower[number], np.nan),
+                    "pm25_upper": np.where(kept, block.upper[number], np.nan),
+                    "pm25_sd": np.where(kept, block.sd[number], np.nan),
+                    "place_effect": 100 * np.expm1(block.place),
+                    "dissimilarity": block.dissimilarity,
+                    "inside_applicability": inside.mask(~np.isfinite(block.dissimilarity)),
+                    "aqi": pm25_sub_index(level, pd.Timestamp(bounds[0]), scale_name(job)),
+                    "reason": [REASONS[int(each)] for each in why[number]],
+                }
+            )
+            parts.append(table)
+    values = pd.concat(parts, ignore_index=True)
+    rows = points.reset_index(drop=True).assign(cell=cell, point=np.arange(len(points)))
+    joined = rows.merge(values, on="cell", validate="many_to_many").sort_values(["time", "point"], kind="stable")
+    return joined.drop(columns=["cell", "point"]).reset_index(drop=True)
+
+
+def _cells_of(job: MapJob, points: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """The cells that hold points, as `MapCells.blocks` gives cells, and the number of each point's."""
+    grid = job.cells.grid
+    east, north = transform(WGS84, grid.crs, points["longitude"].to_numpy(), points["latitude"].to_numpy())
+    lattice = np.column_stack([np.floor(np.divide(east, grid.spacing)), np.floor(np.divide(north, grid.spacing))])
+    each, cell = np.unique(lattice.astype(np.int64), axis=0, return_inverse=True)
+    return job.cells.named(each[:, 0], each[:, 1]), cell.ravel().astype(np.int64)

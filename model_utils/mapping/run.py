@@ -1,0 +1,147 @@
+"""`pm25 map`: from a fitted model to the map of a city."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from model_utils import atomic
+from model_utils.configuration import package_version, save_config
+from model_utils.errors import InputError
+from model_utils.estimators.conformal import INTERVAL_LEVEL
+from model_utils.mapping.air_quality_index import ScaleName, scale_of
+from model_utils.mapping.assembly import assemble
+from model_utils.mapping.blocks import (
+    AIR,
+    Block,
+    BlockWork,
+    blocks_folder,
+    read_block,
+    stands,
+    work_on_air,
+    work_on_block,
+)
+from model_utils.mapping.config import MapConfig
+from model_utils.mapping.job import MapJob, map_job
+from model_utils.mapping.layers import REASONS
+from model_utils.mapping.tasks import run_tasks
+from model_utils.project import results_folder
+
+IDENTITY = "map.json"
+
+
+def make_map(config: MapConfig) -> None:
+    """Writes the map of a city, and says what it holds; a finished one of the same settings is kept as it is.
+
+    Raises:
+        InputError: As `predict_map` says, or a map of other settings is in the way.
+    """
+    job = map_job(config)
+    folder = map_folder(job)
+    identity = job.identity()
+    if (folder / IDENTITY).is_file() and not config.overwrite:
+        if (folder / IDENTITY).read_text(encoding="utf-8") == identity:
+            print(f"{folder}: already made with these settings; nothing to do")
+            return
+        raise InputError(f"{folder}: holds a map of other settings, model or images; --overwrite replaces it")
+    work = BlockWork(config, blocks_folder(folder, identity))
+    dataset = _worked_out(job, work)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    write_map(dataset, job, partial)
+    atomic.write_text(partial / IDENTITY, identity)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    shutil.rmtree(work.folder, ignore_errors=True)
+    for line in described(dataset):
+        print(line)
+    print(f"map: {folder}")
+
+
+def predict_map(config: MapConfig) -> xr.Dataset:
+    """The map of a city in memory: its layers as `layers.LAYERS` has them.
+
+    Raises:
+        InputError: The model, the images, the area or the dates are not what they should be.
+    """
+    job = map_job(config)
+    work = BlockWork(config, blocks_folder(map_folder(job), job.identity()))
+    try:
+        return _worked_out(job, work)
+    finally:
+        shutil.rmtree(work.folder, ignore_errors=True)
+
+
+def map_folder(job: MapJob) -> Path:
+    """Of the results."""
+    experiment = job.folder.parent.name if job.folder.name == "model" else job.folder.name
+    return results_folder(job.config.root, job.city.name, job.config.name or f"map_{experiment}")
+
+
+def scale_name(job: MapJob) -> ScaleName:
+    """Whose air quality index."""
+    return job.config.scale or scale_of(job.city)
+
+
+def described(dataset: xr.Dataset) -> Iterator[str]:
+    """What a map holds, in a few lines."""
+    reason = dataset["reason"].to_numpy()
+    asked = reason != 1
+    yield (
+        f"{asked[0].sum()} cells of {dataset.attrs['spacing_m']:g} m, {len(dataset['time'])} times; "
+        f"{100 * (reason[asked] == 0).mean():.0f} % of the values are known"
+    )
+    for number, name in REASONS.items():
+        if number > 1 and (count := int((reason == number).sum())):
+            yield f"  {name.replace('_', ' ')}: {100 * count / asked.sum():.1f} %"
+
+
+def write_map(dataset: xr.Dataset, job: MapJob, folder: Path) -> None:
+    """Writes a map in all its formats."""
+    from model_utils.mapping.netcdf import write_netcdf
+
+    folder.mkdir(parents=True)
+    write_netcdf(dataset, folder / "map.nc")
+    save_config(folder / "config.yaml", job.config)
+
+
+def _worked_out(job: MapJob, work: BlockWork) -> xr.Dataset:
+    """Does what is not done yet, and puts the blocks together."""
+    config = job.config
+    numbers = range(len(job.blocks))
+    if not stands(work.path(AIR)):
+        work_on_air(work, AIR)
+    missing = [number for number in numbers if not stands(work.path(number))]
+    run_tasks("blocks", work_on_block, work, missing, config.workers, config.scheduler)
+    blocks: Iterator[tuple[pd.DataFrame, Block]] = (
+        (job.blocks[number], read_block(work.path(number))) for number in numbers
+    )
+    threshold = float(job.fitted.process.applicability().threshold)
+    scale = scale_name(job)
+    return assemble(job.cells, job.times, blocks, threshold, scale, config.keep_outside, _attributes(job, scale))
+
+
+def _attributes(job: MapJob, scale: ScaleName) -> dict[str, object]:
+    """What a map says of itself."""
+    counts = np.bincount(job.times.period, minlength=len(job.times.bounds))
+    model = job.loaded.model
+    return {
+        "title": f"PM2.5 of {job.city.name}",
+        "city": job.city.name,
+        "period": job.config.period,
+        "spacing_m": job.cells.grid.spacing,
+        "tile_size_m": model.tile_size * model.ground_sample_distance_m,
+        "aqi_scale": scale,
+        "interval_level": INTERVAL_LEVEL,
+        "days_in_mean": counts.astype(np.int32),
+        "model_sha256": model.encoder_sha256,
+        "applicability_threshold": float(job.fitted.process.applicability().threshold),
+        "source": f"pm25-contrastive {package_version()}, {model.encoder}, place and day ({job.fitted.place})",
+        "comment": "A mean over a period is one over its days with readings or clear images; clear-sky days may differ "
+        "from the others.",
+    }
