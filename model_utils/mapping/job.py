@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -185,7 +186,7 @@ def _images(config: MapConfig, city: City, loaded: LoadedCityModel) -> tuple[Til
 
 
 def grid_spacing(sites: pd.DataFrame) -> float:
-    """Metres between the sites of a grid: the median distance to the nearest other one, to the decametre."""
+    """Metres between the sites of a grid: the median distance to the nearest other one, to about a hundredth."""
     places = sites[["east_m", "north_m"]].to_numpy()
-    nearest = KDTree(places).query(places, k=2)[0][:, 1]
-    return float(max(10.0, round(float(np.median(nearest)), -1)))
+    nearest = float(np.median(KDTree(places).query(places, k=2)[0][:, 1]))
+    return float(max(1.0, round(nearest, 1 - math.floor(math.log10(max(nearest, 1.0))))))

@@ -13,6 +13,9 @@ from model_utils.estimators.place_and_day.place_and_day import FittedPlaceAndDay
 
 Floats = NDArray[np.float64]
 
+ROWS_AT_ONCE = 100_000
+"""Places x dates that are predicted together."""
+
 
 @dataclass(frozen=True)
 class PlacePrediction:
@@ -71,12 +74,15 @@ def predict_places(
     place, variance = fitted.places(places.reset_index(drop=True), means)
     mean, sd = np.full((2, len(dates), count), np.nan)
     told = np.zeros((len(dates), count), bool)
-    for number in np.flatnonzero(_read_or_seen(fitted, dates)).tolist():
-        rows = places[["site_id", "latitude", "longitude"]].assign(local_date=dates[number])
-        rows = rows.reset_index(drop=True)
-        day, day_variance = fitted.days(rows, None)
-        told[number] = np.isfinite(day)
-        mean[number], sd[number] = fitted.back.back(place + day, np.sqrt(variance + day_variance))
+    known = np.flatnonzero(_read_or_seen(fitted, dates))
+    step = max(1, ROWS_AT_ONCE // max(count, 1))
+    for first in range(0, len(known), step):
+        some = known[first : first + step]
+        rows = places[["site_id", "latitude", "longitude"]].iloc[np.tile(np.arange(count), len(some))]
+        rows = rows.assign(local_date=np.repeat(dates.to_numpy()[some], count)).reset_index(drop=True)
+        day, day_variance = (values.reshape(len(some), count) for values in fitted.days(rows, None))
+        told[some] = np.isfinite(day)
+        mean[some], sd[some] = fitted.back.back(place + day, np.sqrt(variance + day_variance))
     return PlacePrediction(place, np.sqrt(variance), mean, sd, told)
 
 
