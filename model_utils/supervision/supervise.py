@@ -49,6 +49,8 @@ def supervise(config: SuperviseConfig) -> None:
     statistics = run_experiment(config)
     rows = {config.experiment: statistics, **statistics["other_estimators"], **statistics["references"]}
     print(format_table(rows))
+    if (share := statistics.get("share_inside_applicability")) is not None:
+        print(f"{share:.0%} of the test stations are like the training stations (area of applicability)")
     if caveat := simulated_caveat(statistics["simulated"]):
         print(caveat)
     print(f"results: {results_folder(config.root, config.city, config.experiment)}")
@@ -136,7 +138,9 @@ def _run(
 
     predictions, fitted = predict_run(method, labelled.samples, run, config)
     _tell(fitted)
-    statistics = experiment_statistics(config, archive, labelled, run, split, start, predictions, others, cloudy)
+    statistics = experiment_statistics(
+        config, archive, labelled, run, split, start, predictions, fitted, others, cloudy
+    )
     write_predictions(folder / "predictions.parquet", _rows_shown(predictions, run, config))
     write_statistics(folder, config.experiment, statistics)
     write_figures(folder / "figures", predictions, statistics, learning_curve(fitted[0]), archive.metadata.simulated)
