@@ -33,7 +33,7 @@ from model_utils.pretraining.run import pretrain
 from model_utils.project import SHIPPED_ROOT, results_folder
 from model_utils.sampling.designs import folds
 from model_utils.supervision.config import SuperviseConfig
-from model_utils.supervision.supervise import run_experiment
+from model_utils.supervision.supervise import run_experiment, supervise
 
 FIGURES = {
     "coverage",
@@ -285,6 +285,37 @@ def test_the_paper_has_place_and_day_as_a_second_row(small_root):
     folder = results_folder(small_root, "Delhi", config(small_root).experiment)
     table = pd.read_csv(folder / "statistics.csv", index_col="method")
     assert table.loc["place_and_day_randomly_initialized", "spatial_r"] == pytest.approx(own["spatial_r"])
+
+
+@pytest.mark.parametrize("values", [{}, {"folds": 3}, {"place": "images"}])
+def test_says_how_many_test_stations_are_like_the_training_stations(small_root, capsys, values):
+    experiment = config(small_root, estimator="place_and_day", **values)
+    supervise(experiment)
+    folder = results_folder(small_root, "Delhi", experiment.experiment)
+    statistics = json.loads((folder / "statistics.json").read_text())
+    share = statistics["share_inside_applicability"]
+    assert f"{share:.0%} of the test stations are like the training stations" in capsys.readouterr().out
+    table = pd.read_csv(folder / "statistics.csv", index_col="method")["share_inside_applicability"]
+    assert table[experiment.experiment] == share
+    assert table[["same_day_mean", "inverse_distance"]].isna().all()
+    if "folds" not in values:  # with folds the saved model knows all stations
+        samples = open_archive(small_root / "data" / "Delhi").samples
+        stations = samples[samples["site_id"].isin(held_out())].drop_duplicates("site_id")
+        fitted = load_city_model(folder / "model").model.fitted
+        threshold = fitted.process.applicability().threshold
+        assert share == (fitted.dissimilarity(stations, None) <= threshold).mean()
+    assert 0 < share <= 1
+
+
+@pytest.mark.parametrize("values", [{}, {"target": "anomaly"}, {"estimator": "place_and_day", "stations": 2}])
+def test_no_share_is_said_where_none_is_known(small_root, capsys, values):
+    supervise(config(small_root, **values, epochs=1))
+    (written,) = (small_root / "results").rglob("statistics.json")
+    statistics = json.loads(written.read_text())
+    assert statistics["share_inside_applicability"] is None
+    assert "applicability" not in capsys.readouterr().out
+    for row in statistics["other_estimators"].values():
+        assert 0 < row["share_inside_applicability"] <= 1
 
 
 def test_folds_predict_every_station_once_from_others(small_root):

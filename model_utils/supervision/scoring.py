@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from model_utils.archive.quality import quality_counts
 from model_utils.archive.reader import TileArchive
 from model_utils.configuration import library_versions
 from model_utils.estimators.conformal import INTERVAL_LEVEL
-from model_utils.estimators.estimator import Method
+from model_utils.estimators.estimator import FittedEstimator, Method
+from model_utils.estimators.place_and_day.place_and_day import FittedPlaceAndDay
 from model_utils.estimators.references.catalogue import REFERENCES
 from model_utils.estimators.references.ceilings import ceilings
 from model_utils.estimators.references.fields import SameDayField
@@ -46,7 +48,7 @@ def predict_run(
         with several folds the level of each row's fold, predicted_level; and what each fold said.
     """
     several = len(run.folds) > 1
-    frames, fitted = [], []
+    frames, every = [], []
     for fold in run.folds:
         said = predict_fold(
             method.estimator,
@@ -68,8 +70,28 @@ def predict_run(
         if several:
             frame = frame.assign(predicted_level=said.level)
         frames.append(frame[fold.test if several else frame["split"] != ""])
-        fitted.append(said)
-    return pd.concat(frames, ignore_index=True), fitted
+        every.append(said)
+    return pd.concat(frames, ignore_index=True), every
+
+
+def share_inside_applicability(samples: pd.DataFrame, run: Run, fitted: Sequence[FittedEstimator]) -> float | None:
+    """Share of the test stations that are like the training stations of their fold, as place and day sees them.
+
+    Args:
+        samples: The labelled rows; images of their stations belong to what is known of the ground.
+        run: The folds.
+        fitted: What each fold has learnt.
+
+    Returns:
+        None where another estimator was fitted, or to fewer than three stations.
+    """
+    inside: list[NDArray[np.bool_]] = []
+    for fold, each in zip(run.folds, fitted, strict=True):
+        if not isinstance(each, FittedPlaceAndDay) or np.isnan(each.process.applicability().threshold):
+            return None
+        stations = samples[fold.test].drop_duplicates("site_id")
+        inside.append(each.inside_applicability(stations, None))
+    return float(np.concatenate(inside).mean())
 
 
 def experiment_statistics(
@@ -80,6 +102,7 @@ def experiment_statistics(
     split: str,
     start: StartingEncoder,
     predictions: pd.DataFrame,
+    fitted: Sequence[FittedEstimator],
     others: Mapping[str, Method],
     cloudy: int,
 ) -> dict[str, Any]:
@@ -93,6 +116,7 @@ def experiment_statistics(
         split: That in words.
         start: The encoder.
         predictions: As from `predict_run`.
+        fitted: What each fold has learnt.
         others: Further methods on the same encoder, a row each.
         cloudy: How many labelled tiles were left out.
 
@@ -110,6 +134,7 @@ def experiment_statistics(
         "simulated": archive.metadata.simulated,
         **_scores(test, config),
         **_covered(test, config),
+        "share_inside_applicability": share_inside_applicability(samples, run, fitted),
         **(_added_over_field(test, samples, run, config) if config.target == "anomaly" else {}),
         "uses_same_day_readings": same_day,
         "split": split,
@@ -137,10 +162,15 @@ def _references(config: SuperviseConfig, labelled: TileArchive, run: Run) -> dic
 
 
 def _row(method: Method, samples: pd.DataFrame, run: Run, config: SuperviseConfig, intervals: bool) -> dict[str, Any]:
-    predictions, _ = predict_run(method, samples, run, config, intervals)
+    predictions, said = predict_run(method, samples, run, config, intervals)
+    learnt = [each.fitted for each in said]
     test = predictions[predictions["split"] == "test"]
-    covered = _covered(test, config) if intervals else {}
-    return {**_scores(test, config), **covered, "uses_same_day_readings": method.estimator.uses_same_day_readings}
+    return {
+        **_scores(test, config),
+        **(_covered(test, config) if intervals else {}),
+        "share_inside_applicability": share_inside_applicability(samples, run, learnt),
+        "uses_same_day_readings": method.estimator.uses_same_day_readings,
+    }
 
 
 def _scores(test: pd.DataFrame, config: SuperviseConfig) -> dict[str, Any]:

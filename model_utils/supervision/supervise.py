@@ -51,6 +51,8 @@ def supervise(config: SuperviseConfig) -> None:
     statistics = run_experiment(config)
     rows = {config.experiment: statistics, **statistics["other_estimators"], **statistics["references"]}
     print(format_table(rows))
+    if (share := statistics.get("share_inside_applicability")) is not None:
+        print(f"{share:.0%} of the test stations are like the training stations (area of applicability)")
     if caveat := simulated_caveat(statistics["simulated"]):
         print(caveat)
     print(f"results: {results_folder(config.root, config.city, config.experiment)}")
@@ -137,13 +139,14 @@ def _run(
         others = {f"place_and_day_{config.start}": place_and_day}
 
     predictions, said = predict_run(method, labelled.samples, run, config)
-    _tell([each.fitted for each in said])
-    statistics = experiment_statistics(config, archive, labelled, run, split, start, predictions, others, cloudy)
+    learnt = [each.fitted for each in said]
+    _tell(learnt)
+    statistics = experiment_statistics(
+        config, archive, labelled, run, split, start, predictions, learnt, others, cloudy
+    )
     write_predictions(folder / "predictions.parquet", _rows_shown(predictions, run, config))
     write_statistics(folder, config.experiment, statistics)
-    write_figures(
-        folder / "figures", predictions, statistics, learning_curve(said[0].fitted), archive.metadata.simulated
-    )
+    write_figures(folder / "figures", predictions, statistics, learning_curve(learnt[0]), archive.metadata.simulated)
     if len(run.folds) > 1:  # the folds judge the procedure: the model that a map is made of knows all stations
         everyone = np.ones(len(labelled), dtype=bool)
         fold = Fold(everyone, everyone, ~everyone)
