@@ -568,7 +568,7 @@ def test_a_city_s_model_refuses_an_encoder_of_another_width_and_one_of_other_ban
     bands = ("red", "green", "blue"), 3.0, 32, 0.5
 
     def model(fitted: FittedEstimator, **changed: Any) -> CityModel:
-        return replace(CityModel("Delhi", fitted, *described, *bands), **changed)
+        return replace(CityModel("Delhi", fitted, *described, *bands, {"day": 1.6}), **changed)
 
     save_city_model(tmp_path, model(FittedRidge(np.zeros(width), 80.0)), encoder)
     assert load_city_model(tmp_path).model.fitted.sees() == width

@@ -60,7 +60,7 @@ def read_points(path: Path) -> pd.DataFrame:
         if bad.any():
             row = int(bad.argmax())
             raise InputError(
-                f"--points {path}: row {row + 1}: {name} is {points[name].iloc[row]!r}, expected WGS84 degrees"
+                f"--points {path}: row {row + 1}: {name} is {str(points[name].iloc[row])!r}, expected WGS84 degrees"
             )
         points[name] = values
     if not len(points):

@@ -1,0 +1,210 @@
+"""`pm25 map` and `pm25 predict`, from a saved model to what they say of cells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from map_town import DAYS, IN_ARCHIVE, SPACING, write_model, write_town
+
+from model_utils.archive.reader import open_archive
+from model_utils.cli.main import main
+from model_utils.estimators.city_model import load_city_model
+from model_utils.mapping.config import MapConfig
+from model_utils.mapping.job import map_job
+from model_utils.mapping.layers import REASON
+from model_utils.mapping.points import predict_at
+from model_utils.mapping.run import predict_map
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("town")
+    write_town(root)
+    return root
+
+
+def config(town: Path, **changes) -> MapConfig:
+    return MapConfig(**{"city": "Town", "model": town / "model", "root": town, "keep_outside": True, **changes})
+
+
+def test_a_grid_cell_has_what_the_model_says_of_its_tile(town):
+    """From the archive's grid: the map is `FittedPlaceAndDay.predict` of the archive's own rows."""
+    dataset = predict_map(config(town))
+    job = map_job(config(town))
+    archive = open_archive(town / "data" / "Town")
+    loaded = load_city_model(town / "model")
+    said = loaded.predict(archive)
+    cells = pd.concat(job.blocks)
+    assert (
+        len(cells)
+        == (archive.samples["site_id"].str.startswith("grid")).groupby(archive.samples["site_id"]).first().sum()
+    )
+    found = 0
+    for row, mean, sd in zip(archive.samples.itertuples(), said.mean, said.sd, strict=True):
+        cell = cells[cells["site_id"] == row.site_id]
+        if not len(cell):
+            continue
+        at = {"y": int(cell["row"].iloc[0]), "x": int(cell["column"].iloc[0])}
+        value = dataset.sel(time=pd.Timestamp(row.local_date)).isel(at)
+        np.testing.assert_allclose([value["pm25"], value["pm25_sd"]], [mean, sd], rtol=1e-5)
+        reach = loaded.model.reach["day"]
+        np.testing.assert_allclose(value["pm25_upper"], mean + reach * sd, rtol=1e-5)
+        np.testing.assert_allclose(value["pm25_lower"], max(mean - reach * sd, 0), rtol=1e-4, atol=1e-4)
+        found += 1
+    assert found == len(cells) * IN_ARCHIVE
+
+
+def test_scenes_and_archive_give_the_same_map(town):
+    """Cells of the grid that the archive holds are known; others are cut from the scenes."""
+    whole = predict_map(config(town))
+    scenes = predict_map(config(town, scenes=town / "known", spacing_metres=SPACING))
+    np.testing.assert_allclose(scenes["pm25"], whole["pm25"], rtol=1e-5)
+    finer = predict_map(config(town, scenes=town / "known", spacing_metres=400.0))
+    assert finer["pm25"].shape[1] > 1.8 * whole["pm25"].shape[1]
+    # a lattice of 400 m and one of 800 m share no middle: fields must agree about as well as neighbours do
+    near = finer["place_effect"].interp(x=whole["x"], y=whole["y"]).to_numpy()
+    both = np.isfinite(near) & np.isfinite(whole["place_effect"].to_numpy())
+    assert np.corrcoef(near[both], whole["place_effect"].to_numpy()[both])[0, 1] > 0.6
+
+
+def test_an_unknown_cell_is_seen_as_a_new_site_would_be(town):
+    """Cut from scenes, embedded, averaged over dates: the same as the estimator given these tiles as rows."""
+    job = map_job(config(town, scenes=town / "known", spacing_metres=400.0))
+    cells = job.blocks[0].iloc[:7].reset_index(drop=True)
+    said, _ = job.predict(cells, job.air())
+    rows, tiles = [], []
+    for part in job.source.clear_tiles(cells):
+        rows.append(cells.iloc[part.positions].assign(local_date=part.date))
+        tiles.append(part.tiles)
+    samples = pd.concat(rows, ignore_index=True)
+    features = job.loaded.embedded(np.concatenate(tiles))
+    place, sd = job.fitted.place_effects(samples, features)
+    for number, name in enumerate(cells["site_id"]):
+        at = (samples["site_id"] == name).to_numpy()
+        np.testing.assert_allclose(said.place[number], place[at], rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(said.place_sd[number], sd[at], rtol=1e-5)
+
+
+def test_a_day_without_readings_is_told_by_its_images(town):
+    """The later scenes have no readings: their air tells the level; a day with neither has none, and says so."""
+    late = DAYS[IN_ARCHIVE:]
+    dates = f"{late[0]:%Y-%m-%d}..{late[-1]:%Y-%m-%d}"
+    dataset = predict_map(config(town, scenes=town / "all", spacing_metres=SPACING, dates=dates))
+    days = pd.DatetimeIndex(dataset["time"].to_numpy())
+    seen = days.isin(late)
+    assert seen.sum() == 2
+    assert np.isfinite(dataset["pm25"].to_numpy()[seen]).any(axis=(1, 2)).all()
+    unseen = dataset.isel(time=~seen)
+    assert np.isnan(unseen["pm25"]).all()
+    assert set(np.unique(unseen["reason"])) == {REASON["day_unknown"], REASON["outside_area"]}
+
+
+def test_points_have_what_the_map_has_around_them(town):
+    given = config(town, scenes=town / "all", spacing_metres=400.0, period="month", keep_outside=False)
+    dataset = predict_map(given)
+    job = map_job(given)
+    points = pd.concat(job.blocks).sample(12, random_state=1)[["latitude", "longitude"]].assign(label="p")
+    points["latitude"] += 0.0008  # within its cell of 400 m
+    outside = pd.DataFrame({"latitude": [28.9], "longitude": [77.9], "label": ["far"]})
+    said = predict_at(given, pd.concat([points, outside], ignore_index=True))
+    assert len(said) == 13 * len(dataset["time"])
+    assert said.loc[said["label"] == "far", "reason"].eq("outside_images").all()
+    assert said.loc[said["label"] == "far", "pm25"].isna().all()
+    from rasterio.warp import transform
+
+    for row in said[said["label"] == "p"].itertuples():
+        (x,), (y,) = transform("EPSG:4326", job.cells.grid.crs, [row.longitude], [row.latitude])
+        cell = dataset.sel(time=row.time).sel(x=x, y=y, method="nearest")
+        assert REASON[row.reason] == int(cell["reason"])
+        assert row.aqi == int(cell["aqi"])
+        for name in ("pm25", "pm25_lower", "pm25_upper", "pm25_sd"):
+            np.testing.assert_allclose(getattr(row, name), float(cell[name]), rtol=1e-4)
+
+
+def test_a_month_is_the_mean_of_its_days(town):
+    days = predict_map(config(town))
+    months = predict_map(config(town, period="month"))
+    by_hand = days["pm25"].groupby("time.month").mean()
+    np.testing.assert_allclose(months["pm25"], by_hand, rtol=1e-5)
+    reach = load_city_model(town / "model").model.reach
+    spread = days["pm25_sd"].groupby("time.month").mean().to_numpy()
+    np.testing.assert_allclose(months["pm25_upper"], by_hand + reach["month"] * spread, rtol=1e-5)
+    assert reach["month"] < reach["day"]
+    assert [str(value)[:10] for value in months["time_bnds"].to_numpy().ravel()] == [
+        *("2019-01-01", "2019-02-01", "2019-02-01", "2019-03-01")
+    ]
+
+
+def test_blocks_and_workers_change_no_number(town, monkeypatch):
+    import model_utils.mapping.cells as cells
+
+    given = config(town, scenes=town / "all", spacing_metres=400.0)
+    one = predict_map(given)
+    three = predict_map(config(town, scenes=town / "all", spacing_metres=400.0, workers=3))
+    assert one.equals(three)
+    monkeypatch.setattr(cells.MapCells.blocks, "__defaults__", (2000.0,))
+    map_job.cache_clear()
+    small = predict_map(given)
+    assert len(map_job(given).blocks) > 4
+    np.testing.assert_allclose(small["pm25"], one["pm25"], rtol=1e-4)
+    map_job.cache_clear()
+
+
+def test_a_model_of_coordinates_needs_no_images(town, tmp_path):
+    write_model(town, tmp_path / "model", place="coordinates", day="readings")
+    dataset = predict_map(config(town, model=tmp_path / "model", spacing_metres=500.0))
+    assert np.isfinite(dataset["pm25"].to_numpy()[dataset["reason"].to_numpy() == 0]).all()
+    assert (dataset["reason"] == 0).sum() > 1000
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--dates", "2019-13-01"], "--dates: found '2019-13-01'"),
+        (["--dates", "2019-02-01..2019-01-01"], "expected the first and the last date"),
+        (["--dates", "2025-01-01"], "no date with readings or images"),
+        (["--area=80,28,81,29", "--spacing-metres", "0.5"], "--spacing_metres: found 0.5"),
+        (["--area=abc"], "--area abc: No such file"),
+        (["--area=77.2,28.6,77.1,28.7"], "expected degrees of a box"),
+        (["--area=77.2,28.6,77.2000001,28.6000001"], "no middle of a cell"),
+        (["--model", "nowhere"], "expected the results of pm25 supervise"),
+        (["--product", "x"], "goes with --scenes"),
+        (["--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers there"),
+    ],
+)
+def test_wrong_flags_give_one_line(town, capsys, words, expected):
+    given = ["map", "--city", "Town", "--root", str(town)]
+    model = [] if "--model" in words else ["--model", str(town / "model")]
+    assert _exit_code([*given, *model, *words]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert expected in error[-1]
+    assert not any("Traceback" in line for line in error)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("lat,longitude\n1,2\n", "column 'latitude' is missing"),
+        ("latitude,longitude\n28.6,77.2\n91,77.2\n", "row 2: latitude is '91.0'"),
+        ("latitude,longitude\n28.6,x\n", "row 1: longitude is 'x'"),
+        ("latitude,longitude\n", "holds no row"),
+        ("", "not readable"),
+    ],
+)
+def test_wrong_points_give_one_line(town, tmp_path, capsys, content, expected):
+    points = tmp_path / "points.csv"
+    points.write_text(content)
+    words = ["--model", str(town / "model"), "--points", str(points), "--out", str(tmp_path / "out.csv")]
+    assert _exit_code(["predict", "--city", "Town", "--root", str(town), *words]) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
+
+
+def _exit_code(words: list[str]) -> int:
+    try:
+        return main(words)
+    except SystemExit as stopped:
+        return int(stopped.code or 0)
