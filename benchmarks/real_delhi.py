@@ -17,6 +17,8 @@ mean over the grid's windows within a kilometre, its own included (3 x 3 about a
 each station falls into a window, while readings and coordinates stay. Images vary smoothly, so any ground explains
 something of a smooth field; skill is what few placements reach. Truth and placebo are both described by the grid.
 
+*Random hold-outs*: as many stations as the city's hold-out has, drawn at random: whether that one is a lucky draw.
+
 *Days*: each station is predicted by the others' readings of the same day: ordinary kriging of PM2.5, and kriging of
 ln PM2.5 less place. Months and seasons are means over a station's days. What is added to the former is paired, with
 intervals by bootstrap over stations and days (months, seasons) crosswise. A station that is left out has no buffer.
@@ -64,6 +66,7 @@ RINGS = {"": 0.0, " + ring": 1.0}  # km
 PERIODS = {"days": ("D", 1), "months": ("M", 10), "seasons": ("Q-NOV", 30)}
 """Name -> pandas's name (seasons from December on), and the fewest days of a station's mean."""
 DRAWS = 1000
+HOLD_OUTS = 100
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -284,6 +287,34 @@ def placebo(
     return {name: values.tolist() for name, values in found.items()}
 
 
+def random_hold_outs(
+    pool: Executor, stations: pd.DataFrame, logs: pd.DataFrame, held_out: Mask, blocks: Mapping[str, Floats]
+) -> dict[str, list[float]]:
+    """Prints r of the city's hold-out, which comes first, among random ones of its size; name -> r of all."""
+    random = np.random.default_rng(0)
+    folds = [
+        fold(stations, logs, test) for test in [held_out, *(random.permutation(held_out) for _ in range(HOLD_OUTS))]
+    ]
+    described: dict[str, tuple[Floats | None, bool]] = {"coordinates": (None, True)}
+    described |= {f"both, {name}": (scores, True) for name, scores in blocks.items()}
+    tasks = {
+        name: [pool.submit(predicted, [each], stations, scores, coordinates) for each in folds]
+        for name, (scores, coordinates) in described.items()
+    }
+    print(
+        f"\n{HOLD_OUTS} random hold-outs of the same size, r{'city':>21}{'median':>9}{'10 %':>7}{'90 %':>7}"
+        f"{'above coordinates':>20}"
+    )
+    found: dict[str, Floats] = {}
+    for name, of in tasks.items():
+        pairs = zip(folds, of, strict=True)
+        found[name] = r = np.array([np.corrcoef(each.truth, task.result())[0, 1] for each, task in pairs])
+        low, middle, high = np.quantile(r[1:], [0.1, 0.5, 0.9])
+        above = f"{(r[1:] > found['coordinates'][1:]).sum()} of {HOLD_OUTS}"
+        print(f"  {name:44}{r[0]:6.2f}{middle:9.2f}{low:7.2f}{high:7.2f}{above:>20}", flush=True)
+    return {name: r.tolist() for name, r in found.items()}
+
+
 def days_table(
     pool: Executor, methods: Mapping[str, Estimator], rows: pd.DataFrame, stations: pd.DataFrame, tests: Sequence[Mask]
 ) -> dict[str, dict[str, Any]]:
@@ -359,6 +390,7 @@ def main() -> None:
         for name, of in folds.items():
             print(f"\neffects, {name}")
             found["effects"][name] = effects_table(pool, of, stations, blocks)
+        found["hold_outs"] = random_hold_outs(pool, stations, logs, held_out, blocks)
         for name, tests in designs.items():
             print(f"\nPM2.5 (ug/m3), {name}")
             found["days"][name] = days_table(pool, methods, rows, stations, tests)
