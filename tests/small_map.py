@@ -45,6 +45,8 @@ def small_map(rows: int = 20, columns: int = 30, dates: int = 3, seed: int = 0) 
         "title": "PM2.5 of Delhi",
         "city": "Delhi",
         "period": "day",
+        "spacing_m": 300.0,
+        "epsg": 32643,
         "aqi_scale": "india",
         "interval_level": 0.9,
         "model_sha256": "0" * 64,

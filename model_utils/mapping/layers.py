@@ -90,6 +90,13 @@ LAYERS: dict[str, Layer] = {
     ),
 }
 
+_TIME = {
+    "standard_name": "time",
+    "long_name": "local dates",
+    "bounds": "time_bnds",
+    "units_metadata": "leap_seconds: none",
+}
+
 
 def as_dataset(
     grid: MapGrid,
@@ -112,10 +119,10 @@ def as_dataset(
     size = {"time": len(bounds), "y": grid.rows, "x": grid.columns}
     dataset = xr.Dataset(
         coords={
-            "time": ("time", bounds[:, 0].astype("datetime64[ns]"), {"standard_name": "time", "bounds": "time_bnds"}),
+            "time": ("time", bounds[:, 0].astype("datetime64[ns]"), _TIME),
             "y": ("y", grid.y, {"standard_name": "projection_y_coordinate", "units": "m", "axis": "Y"}),
             "x": ("x", grid.x, {"standard_name": "projection_x_coordinate", "units": "m", "axis": "X"}),
-            "crs": ((), np.int32(0), CRS(grid.crs).to_cf()),
+            "crs": ((), np.int32(0), {**CRS(grid.crs).to_cf(), "long_name": "projection of the cells"}),
         },
         attrs=dict(attributes),
     )

@@ -33,6 +33,7 @@ from model_utils.mapping.tasks import run_tasks
 from model_utils.project import results_folder
 
 IDENTITY = "map.json"
+LAYERS_FOLDER = "layers"
 
 
 def make_map(config: MapConfig) -> None:
@@ -103,10 +104,15 @@ def described(dataset: xr.Dataset) -> Iterator[str]:
 
 def write_map(dataset: xr.Dataset, job: MapJob, folder: Path) -> None:
     """Writes a map in all its formats."""
+    from model_utils.mapping.geotiff import write_geotiffs
     from model_utils.mapping.netcdf import write_netcdf
+    from model_utils.mapping.stac import stac_item, write_item
 
     folder.mkdir(parents=True)
     write_netcdf(dataset, folder / "map.nc")
+    files = write_geotiffs(dataset, folder / LAYERS_FOLDER)
+    hrefs = {name: [f"./{LAYERS_FOLDER}/{path.name}" for path in paths] for name, paths in files.items()}
+    write_item(stac_item(dataset, hrefs, {"all layers": "./map.nc"}), folder / "item.json")
     save_config(folder / "config.yaml", job.config)
 
 
@@ -135,6 +141,7 @@ def _attributes(job: MapJob, scale: ScaleName) -> dict[str, object]:
         "city": job.city.name,
         "period": job.config.period,
         "spacing_m": job.cells.grid.spacing,
+        "epsg": int(job.cells.grid.crs.removeprefix("EPSG:")),
         "tile_size_m": model.tile_size * model.ground_sample_distance_m,
         "aqi_scale": scale,
         "interval_level": INTERVAL_LEVEL,

@@ -1,0 +1,151 @@
+"""The files of a map, read by independent libraries."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pystac
+import pytest
+import rasterio
+import xarray as xr
+from rio_cogeo.cogeo import cog_validate
+from small_map import small_map
+
+from model_utils.errors import InputError
+from model_utils.mapping.geotiff import time_label, write_geotiffs
+from model_utils.mapping.layers import LAYERS
+from model_utils.mapping.netcdf import read_map, write_netcdf
+from model_utils.mapping.stac import stac_item, write_item
+
+
+@pytest.fixture(scope="module")
+def dataset() -> xr.Dataset:
+    return small_map()
+
+
+def test_netcdf_gives_back_the_same_map_and_the_same_bytes(dataset, tmp_path):
+    write_netcdf(dataset, tmp_path / "map.nc")
+    xr.testing.assert_identical(read_map(tmp_path / "map.nc"), dataset)
+    write_netcdf(dataset, tmp_path / "again.nc")
+    assert (tmp_path / "map.nc").read_bytes() == (tmp_path / "again.nc").read_bytes()
+
+
+def test_netcdf_is_read_by_xarray_alone(dataset, tmp_path):
+    write_netcdf(dataset, tmp_path / "map.nc")
+    with xr.open_dataset(tmp_path / "map.nc") as plain:
+        assert pd.DatetimeIndex(plain["time"].to_numpy()).equals(pd.DatetimeIndex(dataset["time"].to_numpy()))
+        np.testing.assert_array_equal(plain["pm25"], dataset["pm25"])
+        assert np.isnan(plain["aqi"].to_numpy()[dataset["aqi"].to_numpy() == -1]).all()
+        assert rasterio.CRS.from_wkt(plain["crs"].attrs["crs_wkt"]).to_epsg() == 32643
+
+
+def test_netcdf_keeps_to_the_conventions(dataset, tmp_path):
+    write_netcdf(dataset, tmp_path / "map.nc")
+    from compliance_checker.runner import CheckSuite, ComplianceChecker
+
+    CheckSuite.load_all_available_checkers()
+    passed, errors = ComplianceChecker.run_checker(
+        str(tmp_path / "map.nc"),
+        ["cf:1.11"],
+        0,
+        "strict",
+        output_filename=str(tmp_path / "report.json"),
+        output_format="json",
+    )
+    report = json.loads((tmp_path / "report.json").read_text())["cf:1.11"]
+    assert passed
+    assert not errors
+    assert report["high_count"] == report["medium_count"] == report["low_count"] == 0, report
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.9])
+def test_a_damaged_file_gives_one_line(dataset, tmp_path, keep):
+    path = tmp_path / "map.nc"
+    write_netcdf(dataset, path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(InputError, match=r"map\.nc: not readable as a map"):
+        read_map(path)
+
+
+def test_another_netcdf_is_no_map(tmp_path):
+    xr.Dataset({"pm25": ("x", [1.0])}).to_netcdf(tmp_path / "other.nc")
+    with pytest.raises(InputError, match="no map of this software"):
+        read_map(tmp_path / "other.nc")
+
+
+def test_every_layer_lies_where_it_should(dataset, tmp_path):
+    """Values at the middles of the cells, as rasterio finds them; in WGS84 too."""
+    files = write_geotiffs(dataset, tmp_path)
+    assert set(files) == set(LAYERS)
+    places = [(float(x), float(y)) for y in dataset["y"] for x in dataset["x"]]
+    for name, paths in files.items():
+        values = dataset[name].to_numpy().reshape(len(paths), -1)
+        for number, path in enumerate(paths):
+            with rasterio.open(path) as file:
+                found = np.array([value[0] for value in file.sample(places)])
+                np.testing.assert_array_equal(found, values[number])
+                assert file.crs.to_epsg() == 32643
+                assert file.units == (LAYERS[name].units,)
+                assert np.isnan(file.nodata) if LAYERS[name].dtype == "float32" else file.nodata == -1
+
+
+def test_layers_are_cloud_optimised(tmp_path):
+    large = small_map(rows=700, columns=600, dates=1)
+    for paths in write_geotiffs(large, tmp_path).values():
+        valid, errors, warnings = cog_validate(str(paths[0]), strict=True)
+        assert valid, (errors, warnings)
+        with rasterio.open(paths[0]) as file:
+            assert file.overviews(1)
+
+
+@pytest.mark.parametrize(
+    ("period", "start", "expected"),
+    [
+        ("day", "2019-11-01", "2019-11-01"),
+        ("month", "2019-11-01", "2019-11"),
+        ("season", "2019-12-01", "2019-12_DJF"),
+        ("season", "2020-06-01", "2020-06_JJA"),
+        ("year", "2020-01-01", "2020"),
+    ],
+)
+def test_files_are_called_after_their_time(period, start, expected):
+    bounds = np.array([[start, "2030-01-01"]], "datetime64[ns]")
+    found = xr.Dataset({"time_bnds": (("time", "bounds"), bounds)}, attrs={"period": period})
+    assert time_label(found, 0) == expected
+
+
+def test_the_item_finds_its_files_and_is_valid(dataset, tmp_path):
+    write_netcdf(dataset, tmp_path / "map.nc")
+    files = write_geotiffs(dataset, tmp_path / "layers")
+    hrefs = {name: [f"./layers/{path.name}" for path in paths] for name, paths in files.items()}
+    write_item(stac_item(dataset, hrefs, {"all layers": "./map.nc"}), tmp_path / "item.json")
+    item = pystac.Item.from_file(str(tmp_path / "item.json"))
+    for asset in item.assets.values():
+        assert Path(asset.get_absolute_href()).is_file()
+    assert len(item.assets) == sum(len(paths) for paths in files.values()) + 1
+    west, south, east, north = item.bbox
+    with rasterio.open(files["pm25"][0]) as file:
+        bounds = rasterio.warp.transform_bounds(file.crs, "EPSG:4326", *file.bounds)
+    np.testing.assert_allclose([west, south, east, north], bounds, atol=1e-3)
+    item.stac_extensions = []  # whose schemas lie on the network; that of the item comes with pystac
+    assert item.validate()
+
+
+def test_a_killed_writer_leaves_no_map(dataset, tmp_path):
+    """What is half-written has another name."""
+    code = (
+        "import sys, os, signal; sys.path.insert(0, sys.argv[2])\n"
+        "from pathlib import Path; from small_map import small_map\n"
+        "from model_utils.mapping import netcdf\n"
+        "netcdf.atomic.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "netcdf.write_netcdf(small_map(), Path(sys.argv[1]) / 'map.nc')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)], check=False)
+    assert done.returncode == -9
+    assert not (tmp_path / "map.nc").exists()
