@@ -47,6 +47,7 @@ def small_map(rows: int = 20, columns: int = 30, dates: int = 3, seed: int = 0) 
         "period": "day",
         "spacing_m": 300.0,
         "epsg": 32643,
+        "simulated": "all",
         "aqi_scale": "india",
         "interval_level": 0.9,
         "model_sha256": "0" * 64,

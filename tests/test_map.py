@@ -208,3 +208,31 @@ def _exit_code(words: list[str]) -> int:
         return main(words)
     except SystemExit as stopped:
         return int(stopped.code or 0)
+
+
+@pytest.mark.usefixtures("figures_unrendered")
+def test_a_finished_map_is_kept_and_an_interrupted_one_goes_on(town, capsys, monkeypatch):
+    words = ["map", "--city", "Town", "--root", str(town), "--model", str(town / "model"), "--name", "whole"]
+    folder = town / "results" / "Town" / "whole"
+    import model_utils.mapping.blocks as blocks
+
+    def stopped(*_args: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("model_utils.mapping.run.write_map", stopped)
+        assert main(words) == 130
+    assert not folder.exists()
+    with monkeypatch.context() as patched:  # the blocks are there: nothing is predicted again
+        patched.setattr(blocks, "predict_cells", stopped)
+        assert main(words) == 0
+    assert {path.name for path in folder.iterdir()} >= {"map.nc", "layers", "item.json", "map.json", "config.yaml"}
+    first = (folder / "map.nc").read_bytes()
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert main([*words, "--period", "month"]) == 2
+    assert "--overwrite replaces it" in capsys.readouterr().err
+    assert main([*words, "--overwrite"]) == 0
+    assert (folder / "map.nc").read_bytes() == first
+    assert not list(folder.parent.glob(".whole*"))

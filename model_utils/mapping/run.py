@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from model_utils import atomic
+from model_utils.archive.format import METADATA, ArchiveMetadata
 from model_utils.configuration import package_version, save_config
 from model_utils.errors import InputError
 from model_utils.estimators.conformal import INTERVAL_LEVEL
@@ -28,12 +29,14 @@ from model_utils.mapping.blocks import (
 )
 from model_utils.mapping.config import MapConfig
 from model_utils.mapping.job import MapJob, map_job
-from model_utils.mapping.layers import REASONS
+from model_utils.mapping.layers import REASON, REASONS
+from model_utils.mapping.stations import station_readings
 from model_utils.mapping.tasks import run_tasks
-from model_utils.project import results_folder
+from model_utils.project import archive_folder, results_folder
 
 IDENTITY = "map.json"
 LAYERS_FOLDER = "layers"
+MOST_FIGURES = 12
 
 
 def make_map(config: MapConfig) -> None:
@@ -112,8 +115,28 @@ def write_map(dataset: xr.Dataset, job: MapJob, folder: Path) -> None:
     write_netcdf(dataset, folder / "map.nc")
     files = write_geotiffs(dataset, folder / LAYERS_FOLDER)
     hrefs = {name: [f"./{LAYERS_FOLDER}/{path.name}" for path in paths] for name, paths in files.items()}
-    write_item(stac_item(dataset, hrefs, {"all layers": "./map.nc"}), folder / "item.json")
+    others = {"all layers": "./map.nc"} | {
+        f"figure, {path.stem}": f"./figures/{path.name}" for path in _figures(dataset, job, folder / "figures")
+    }
+    write_item(stac_item(dataset, hrefs, others), folder / "item.json")
     save_config(folder / "config.yaml", job.config)
+
+
+def _figures(dataset: xr.Dataset, job: MapJob, folder: Path) -> list[Path]:
+    """Draws the times that have any value, at most `MOST_FIGURES`, evenly chosen."""
+    from model_utils.figures.city_map import draw_city_map
+    from model_utils.figures.saving import save_figure
+    from model_utils.mapping.geotiff import time_label
+
+    known = np.flatnonzero(np.isfinite(dataset["pm25"].to_numpy()).any(axis=(1, 2)))
+    chosen = known[np.unique(np.linspace(0, len(known) - 1, min(len(known), MOST_FIGURES)).round().astype(int))]
+    stations = station_readings(job.folder.parent, job.times, job.cells.grid.crs)
+    paths = []
+    for number in chosen.tolist():
+        shown = None if stations is None else stations[stations["time"] == number]
+        figure = draw_city_map(dataset, REASON, shown, number, simulated=str(dataset.attrs["simulated"]))
+        paths += save_figure(figure, folder, f"map_{time_label(dataset, number)}")
+    return paths
 
 
 def _worked_out(job: MapJob, work: BlockWork) -> xr.Dataset:
@@ -148,7 +171,14 @@ def _attributes(job: MapJob, scale: ScaleName) -> dict[str, object]:
         "days_in_mean": counts.astype(np.int32),
         "model_sha256": model.encoder_sha256,
         "applicability_threshold": float(job.fitted.process.applicability().threshold),
+        "simulated": _simulated(job),
         "source": f"pm25-contrastive {package_version()}, {model.encoder}, place and day ({job.fitted.place})",
         "comment": "A mean over a period is one over its days with readings or clear images; clear-sky days may differ "
         "from the others.",
     }
+
+
+def _simulated(job: MapJob) -> str:
+    """What is simulated, as the archive of the model says it; its scenes are of the same kind."""
+    path = archive_folder(job.config.root, job.city.name) / METADATA
+    return ArchiveMetadata.read(path).simulated if path.is_file() else "no"
