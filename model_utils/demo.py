@@ -76,13 +76,13 @@ def demo(config: DemoConfig) -> None:
     simulation = SimulateConfig(**common, overwrite=True, **config.SIMULATIONS[config.preset])
     folder = archive_folder(config.root, "Delhi")
     made = ArchiveMetadata.read(folder / METADATA).created_by if (folder / METADATA).exists() else {}
-    print(f"1/3  a small Delhi, simulated, in {folder}", flush=True)
+    print(f"1/4  a small Delhi, simulated, in {folder}", flush=True)
     if json.loads(json.dumps(record(simulation))).items() <= made.items():
         print("already simulated; nothing to do")
     else:
         simulate(simulation)
 
-    print("2/3  pre-training", flush=True)
+    print("2/4  pre-training", flush=True)
     for pairs in ("spatiotemporal", "regular"):
         settings = from_preset(
             PretrainConfig,
@@ -96,7 +96,7 @@ def demo(config: DemoConfig) -> None:
         )
         _kept_or_anew(pretrain, settings, replace(settings, resume=False, overwrite=True))
 
-    print("3/3  PM2.5 from the training stations, statistics at the test stations", flush=True)
+    print("3/4  PM2.5 from the training stations, statistics at the test stations", flush=True)
     statistics = {}
     for name, (estimator, start) in ROWS.items():
         experiment = from_preset(SuperviseConfig, config.preset, estimator=estimator, start=start, **common)
@@ -104,10 +104,46 @@ def demo(config: DemoConfig) -> None:
     references = next(iter(statistics.values()))["references"]
     rows = {**statistics, **{name: references[name] for name in REFERENCES if name in references}}
     files = _draw(config.root, results_folder(config.root, "Delhi", ""), rows, statistics)
+    print("4/4  the map between the stations", flush=True)
+    picture = _map(config.root, results_folder(config.root, "Delhi", next(iter(statistics.values()))["experiment"]))
     print("\nTest stations of the paper's hold-out. The city is SIMULATED: no number says anything about Delhi.\n")
     print(format_table(rows))
     print(f"\nfigures: {config.root / 'results' / 'Delhi'}/*/figures")
     print(f"summary: {files[0]}")
+    print(f"map:     {picture}")
+
+
+def _map(root: Path, experiment: Path) -> Path:
+    """Maps the years over the days that show the grid, and draws the one of most days beside the hidden truth."""
+    import numpy as np
+
+    from model_utils.archive.reader import open_archive
+    from model_utils.figures.city_map import draw_city_map
+    from model_utils.figures.saving import save_figure
+    from model_utils.mapping.config import MapConfig
+    from model_utils.mapping.job import map_job
+    from model_utils.mapping.layers import REASON
+    from model_utils.mapping.netcdf import read_map
+    from model_utils.mapping.run import make_map, map_folder
+    from model_utils.mapping.stations import station_readings
+
+    samples = open_archive(archive_folder(root, "Delhi")).samples
+    grid = samples[samples["site_kind"] == "grid"]
+    days = ",".join(sorted({f"{day:%Y-%m-%d}" for day in grid["local_date"]}))
+    config = MapConfig(city="Delhi", model=experiment, dates=days, period="year", keep_outside=True, root=root)
+    _kept_or_anew(make_map, config, replace(config, overwrite=True))
+    job = map_job(config)
+    dataset = read_map(map_folder(job) / "map.nc")
+    number = int(np.bincount(job.times.period).argmax())
+    year = job.times.days[job.times.period == number]
+    hidden = grid[grid["local_date"].isin(year)].groupby("site_id")["true_pm25"].mean()
+    truth = np.full(dataset["pm25"].shape[1:], np.nan)
+    for cells in job.blocks:
+        sites = cells if job.source is None else job.source.named(cells)
+        truth[cells["row"], cells["column"]] = hidden.reindex(sites["site_id"]).to_numpy()
+    stations = station_readings(experiment, job.times, job.cells.grid.crs)
+    shown = None if stations is None else stations[stations["time"] == number]
+    return save_figure(draw_city_map(dataset, REASON, shown, number, truth, "all"), root / "figures", "demo_map")[0]
 
 
 def _kept_or_anew(run: Callable[[Config], Result], config: Config, anew: Config) -> Result:

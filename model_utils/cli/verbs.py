@@ -64,7 +64,7 @@ CONVERT_WEIGHTS = Command(
 )
 DEMO = Command(
     verb="demo",
-    summary="The whole job on a small simulated Delhi: simulate, pre-train, supervise, compare.",
+    summary="The whole job on a small simulated Delhi: simulate, pre-train, supervise, map.",
     config="model_utils.demo:DemoConfig",
     function="model_utils.demo:demo",
 )
