@@ -156,7 +156,7 @@ class Parts:
     def write_with(self, folder: Path, data: bytes) -> None:
         folder.mkdir(exist_ok=True)
         content = {
-            "format": 1,
+            "format": saving.FORMAT,
             "arrays_sha256": saving.hashlib.sha256(data).hexdigest(),
             "model_sha256": saving._hash_of(self.model),
             "model": self.model,
@@ -268,7 +268,7 @@ def deep(folder: Path) -> None:
     data = save(parts.arrays)
     opening = json.dumps({**parts.model, "anomaly": None})[:-5]
     (folder / ARRAYS).write_bytes(data)
-    (folder / MODEL).write_text('{"format": 1, "model": ' + opening * 2000 + "null" + "}" * 2000 + "}")
+    (folder / MODEL).write_text('{"format": 2, "model": ' + opening * 2000 + "null" + "}" * 2000 + "}")
 
 
 OTHER = {"kind": "Constant", "trials": 0, "chosen": {"items": {}}, "value": 1.0}
@@ -295,7 +295,7 @@ TOUCHED: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "text for arrays": ("ridge", content_of(ARRAYS, b"weights"), "is not the file"),
     "NaN": ("constant", replaced("81.25", "NaN"), "not JSON compliant"),
     "long number": ("constant", replaced("81.25", "9" * 5000), "integer string conversion"),
-    "format": ("ridge", replaced('"format": 1', '"format": 2'), "format: found 2, expected 1"),
+    "format": ("ridge", replaced('"format": 2', '"format": 1'), "format: found 1, expected 2"),
     "no format": ("ridge", replaced('"format"', '"fromat"'), "file: lacks 'format'"),
     "one key more": ("ridge", replaced("{", '{"run": "os.system",'), "file: found 'run' beside format"),
     "deep lists": ("ridge", content_of(MODEL, b"[" * 500_000), "recursion"),

@@ -17,7 +17,7 @@ from model_utils.errors import InputError
 from model_utils.estimators.json_and_arrays import JsonAndArrays, expect_keys
 
 MODEL, ARRAYS = "model.json", "arrays.safetensors"
-FORMAT = 1
+FORMAT = 2
 LARGEST_MODEL = 2**26
 """Bytes of JSON that are read at most. Rows lie in the arrays, so a city's is far smaller."""
 

@@ -24,6 +24,7 @@ from model_utils.estimators.conformal import INTERVAL_LEVEL
 from model_utils.estimators.estimator import FittedEstimator, Method
 from model_utils.estimators.place_and_day.ground import describe_ground
 from model_utils.estimators.refitting import predict_fold
+from model_utils.estimators.saving import FORMAT
 from model_utils.evaluation.table import format_table
 from model_utils.features.embeddings import cached_embeddings
 from model_utils.features.labelled import clear_archive, with_reading
@@ -82,6 +83,7 @@ def run_experiment(config: SuperviseConfig) -> dict[str, Any]:
             "config": record(config),
             "archive_sha256": archive.metadata.content_sha256,
             "weights_sha256": start.sha256,
+            "model_format": FORMAT,
         },
         indent=2,
     )
