@@ -17,13 +17,15 @@ def test_the_demo_says_what_it_promises_and_reuses_what_stands(tmp_path, capsys)
     for row in (*ROWS, "same_day_mean", "ordinary_kriging"):
         assert f"\n{row} " in table
     assert all(column in table for column in ("RMSE", "NRMSE", "spatial_r", "[95 %]", "temporal_r"))
-    assert first.rstrip().endswith("demo_summary.png")
-    assert (tmp_path / "figures" / "demo_summary.png").stat().st_size > 20_000
+    assert first.rstrip().endswith("demo_map.png")
+    for name in ("demo_summary", "demo_map"):
+        assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 20_000
 
     demo(DemoConfig(preset="smoke", root=tmp_path))
     second = capsys.readouterr().out
     assert "already simulated" in second
     assert second.count("already trained") == 2
+    assert "already made with these settings" in second
     assert second[second.index("The city is SIMULATED") :] == table
 
     # another version of the demo left other settings behind, and weights are missing: it repairs itself

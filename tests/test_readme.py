@@ -20,13 +20,14 @@ def test_the_readme_shows_commands():
     assert len(COMMANDS) >= 10
 
 
-def test_your_own_city_is_five_commands_in_their_order():
+def test_your_own_city_is_six_commands_in_their_order():
     block = next(block for block in BLOCKS if "--scenes" in block)
     assert [line.split()[1] for line in block.splitlines()] == [
         "prepare",
         "inspect",
         "pretrain",
         "supervise",
+        "map",
         "compare",
     ]
     assert len({re.findall(r"--city (\w+)", line)[0] for line in block.splitlines()}) == 1

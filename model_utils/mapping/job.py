@@ -119,6 +119,7 @@ def model_folder(path: Path) -> Path:
     Raises:
         InputError: There is none.
     """
+    path = Path(path)  # in a notebook a text will do
     for folder in (path, path / "model"):
         if (folder / MODEL).is_file():
             return folder
