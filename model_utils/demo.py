@@ -121,9 +121,9 @@ def _map(root: Path, experiment: Path) -> Path:
     from model_utils.figures.city_map import draw_city_map
     from model_utils.figures.saving import save_figure
     from model_utils.mapping.config import MapConfig
+    from model_utils.mapping.files.netcdf import read_map
     from model_utils.mapping.job import map_job
     from model_utils.mapping.layers import REASON
-    from model_utils.mapping.netcdf import read_map
     from model_utils.mapping.run import make_map, map_folder
     from model_utils.mapping.stations import station_readings
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from model_utils.mapping.grid import MapGrid
 from model_utils.mapping.layers import as_dataset, day_bounds
+from model_utils.mapping.places.grid import MapGrid
 
 
 def small_map(rows: int = 20, columns: int = 30, dates: int = 3, seed: int = 0) -> xr.Dataset:

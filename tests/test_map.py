@@ -139,7 +139,7 @@ def test_a_month_is_the_mean_of_its_days(town):
 
 
 def test_blocks_and_workers_change_no_number(town, monkeypatch):
-    import model_utils.mapping.cells as cells
+    import model_utils.mapping.places.cells as cells
 
     given = config(town, scenes=town / "all", spacing_metres=400.0)
     one = predict_map(given)

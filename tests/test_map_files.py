@@ -17,10 +17,10 @@ from rio_cogeo.cogeo import cog_validate
 from small_map import small_map
 
 from model_utils.errors import InputError
-from model_utils.mapping.geotiff import time_label, write_geotiffs
+from model_utils.mapping.files.geotiff import time_label, write_geotiffs
+from model_utils.mapping.files.netcdf import read_map, write_netcdf
+from model_utils.mapping.files.stac import stac_item, write_item
 from model_utils.mapping.layers import LAYERS
-from model_utils.mapping.netcdf import read_map, write_netcdf
-from model_utils.mapping.stac import stac_item, write_item
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_a_killed_writer_leaves_no_map(dataset, tmp_path):
     code = (
         "import sys, os, signal; sys.path.insert(0, sys.argv[2])\n"
         "from pathlib import Path; from small_map import small_map\n"
-        "from model_utils.mapping import netcdf\n"
+        "from model_utils.mapping.files import netcdf\n"
         "netcdf.atomic.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL)\n"
         "netcdf.write_netcdf(small_map(), Path(sys.argv[1]) / 'map.nc')\n"
     )

@@ -26,8 +26,8 @@ from small_map import small_map
 
 from model_utils.cities import BoundingBox
 from model_utils.errors import InputError
-from model_utils.mapping.grid import MapGrid
 from model_utils.mapping.layers import as_dataset
+from model_utils.mapping.places.grid import MapGrid
 from model_utils.mapping.report import contents
 from model_utils.mapping.report.contents import BaseImage, date_labels, page_contents
 from model_utils.mapping.report.geometry import box_outline, degrees_lattice, graticules, grid_of, in_cells

@@ -30,8 +30,8 @@ def statistics_table(rows: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(flat).set_index("method")
 
 
-def format_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """The few columns that fit a terminal, as plain text; '-' where a score does not exist.
+def table_rows(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """The few columns that fit a terminal or a page, as text, below their names; '-' where a score does not exist.
 
     Args:
         rows: As in `statistics_table`; `uses_same_day_readings` (bool) says whether a method reads stations on
@@ -58,6 +58,12 @@ def format_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
                 *(_number(statistics.get(key), "d") for key in ("n_stations", "n_days", "n_samples")),
             )
         )
+    return lines
+
+
+def format_table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """`table_rows` as plain text in columns."""
+    lines = table_rows(rows)
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     texts = []
     for first, *others in lines:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from model_utils.mapping.air_quality_index import ScaleName, pm25_sub_index
 from model_utils.mapping.blocks import Block
-from model_utils.mapping.cells import MapCells
 from model_utils.mapping.dates import MapTimes
 from model_utils.mapping.hotspots import hotspots
 from model_utils.mapping.layers import REASON, as_dataset
+from model_utils.mapping.places.cells import MapCells
 
 NORMAL_90 = 1.645
 

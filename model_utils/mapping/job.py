@@ -25,12 +25,13 @@ from model_utils.ingest.chips import file_hash
 from model_utils.ingest.scenes.catalogue import find_scenes
 from model_utils.ingest.scenes.grid import city_grid
 from model_utils.ingest.scenes.settings import SceneSettings
-from model_utils.mapping.cells import MapCells, map_cells
+from model_utils.mapping.air_quality_index import ScaleName, scale_of
 from model_utils.mapping.config import MapConfig
 from model_utils.mapping.dates import MapTimes, map_times
+from model_utils.mapping.places.cells import MapCells, map_cells
+from model_utils.mapping.places.seen import air_of_dates, mean_embeddings
+from model_utils.mapping.places.sources import ArchiveTiles, SceneTiles, TileSource, grid_sites_of
 from model_utils.mapping.prediction import PlacePrediction, predict_places, with_air
-from model_utils.mapping.seen import air_of_dates, mean_embeddings
-from model_utils.mapping.sources import ArchiveTiles, SceneTiles, TileSource, grid_sites_of
 from model_utils.project import archive_folder
 
 SPACING = 300.0
@@ -69,6 +70,11 @@ class MapJob:
     def blocks(self) -> list[pd.DataFrame]:
         """The cells, block by block."""
         return list(self.cells.blocks())
+
+    @property
+    def scale(self) -> ScaleName:
+        """Whose air quality index."""
+        return self.config.scale or scale_of(self.city)
 
     @property
     def new_days(self) -> pd.DatetimeIndex:

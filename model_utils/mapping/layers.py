@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from model_utils.mapping.grid import MapGrid
+from model_utils.mapping.places.grid import MapGrid
 
 STANDARD_NAME = "mass_concentration_of_pm2p5_ambient_aerosol_particles_in_air"
 

@@ -14,10 +14,9 @@ from model_utils.errors import InputError
 from model_utils.mapping.air_quality_index import pm25_sub_index
 from model_utils.mapping.blocks import predict_cells
 from model_utils.mapping.config import MapConfig, PredictConfig
-from model_utils.mapping.grid import WGS84
 from model_utils.mapping.job import MapJob, map_job
 from model_utils.mapping.layers import REASON, REASONS
-from model_utils.mapping.run import scale_name
+from model_utils.mapping.places.grid import WGS84
 
 MOST_AT_ONCE = 4096
 """Cells that are worked on together."""
@@ -107,7 +106,7 @@ def predict_at(config: MapConfig, points: pd.DataFrame) -> pd.DataFrame:
                     "place_effect": 100 * np.expm1(block.place),
                     "dissimilarity": block.dissimilarity,
                     "inside_applicability": inside.mask(~np.isfinite(block.dissimilarity)),
-                    "aqi": pm25_sub_index(level, pd.Timestamp(bounds[0]), scale_name(job)),
+                    "aqi": pm25_sub_index(level, pd.Timestamp(bounds[0]), job.scale),
                     "reason": [REASONS[int(each)] for each in why[number]],
                 }
             )

@@ -12,10 +12,10 @@ import xarray as xr
 
 from model_utils import atomic
 from model_utils.archive.format import METADATA, ArchiveMetadata
-from model_utils.configuration import package_version, save_config
+from model_utils.configuration import package_version
 from model_utils.errors import InputError
 from model_utils.estimators.conformal import INTERVAL_LEVEL
-from model_utils.mapping.air_quality_index import ScaleName, scale_of
+from model_utils.mapping.air_quality_index import ScaleName
 from model_utils.mapping.assembly import assemble
 from model_utils.mapping.blocks import (
     AIR,
@@ -29,14 +29,12 @@ from model_utils.mapping.blocks import (
 )
 from model_utils.mapping.config import MapConfig
 from model_utils.mapping.job import MapJob, map_job
-from model_utils.mapping.layers import REASON, REASONS
-from model_utils.mapping.stations import station_readings
+from model_utils.mapping.layers import REASONS
 from model_utils.mapping.tasks import run_tasks
+from model_utils.mapping.writing import write_map
 from model_utils.project import archive_folder, results_folder
 
 IDENTITY = "map.json"
-LAYERS_FOLDER = "layers"
-MOST_FIGURES = 12
 
 
 def make_map(config: MapConfig) -> None:
@@ -87,11 +85,6 @@ def map_folder(job: MapJob) -> Path:
     return results_folder(job.config.root, job.city.name, job.config.name or f"map_{experiment}")
 
 
-def scale_name(job: MapJob) -> ScaleName:
-    """Whose air quality index."""
-    return job.config.scale or scale_of(job.city)
-
-
 def described(dataset: xr.Dataset) -> Iterator[str]:
     """What a map holds, in a few lines."""
     reason = dataset["reason"].to_numpy()
@@ -103,40 +96,6 @@ def described(dataset: xr.Dataset) -> Iterator[str]:
     for number, name in REASONS.items():
         if number > 1 and (count := int((reason == number).sum())):
             yield f"  {name.replace('_', ' ')}: {100 * count / asked.sum():.1f} %"
-
-
-def write_map(dataset: xr.Dataset, job: MapJob, folder: Path) -> None:
-    """Writes a map in all its formats."""
-    from model_utils.mapping.geotiff import write_geotiffs
-    from model_utils.mapping.netcdf import write_netcdf
-    from model_utils.mapping.stac import stac_item, write_item
-
-    folder.mkdir(parents=True)
-    write_netcdf(dataset, folder / "map.nc")
-    files = write_geotiffs(dataset, folder / LAYERS_FOLDER)
-    hrefs = {name: [f"./{LAYERS_FOLDER}/{path.name}" for path in paths] for name, paths in files.items()}
-    others = {"all layers": "./map.nc"} | {
-        f"figure, {path.stem}": f"./figures/{path.name}" for path in _figures(dataset, job, folder / "figures")
-    }
-    write_item(stac_item(dataset, hrefs, others), folder / "item.json")
-    save_config(folder / "config.yaml", job.config)
-
-
-def _figures(dataset: xr.Dataset, job: MapJob, folder: Path) -> list[Path]:
-    """Draws the times that have any value, at most `MOST_FIGURES`, evenly chosen."""
-    from model_utils.figures.city_map import draw_city_map
-    from model_utils.figures.saving import save_figure
-    from model_utils.mapping.geotiff import time_label
-
-    known = np.flatnonzero(np.isfinite(dataset["pm25"].to_numpy()).any(axis=(1, 2)))
-    chosen = known[np.unique(np.linspace(0, len(known) - 1, min(len(known), MOST_FIGURES)).round().astype(int))]
-    stations = station_readings(job.folder.parent, job.times, job.cells.grid.crs)
-    paths = []
-    for number in chosen.tolist():
-        shown = None if stations is None else stations[stations["time"] == number]
-        figure = draw_city_map(dataset, REASON, shown, number, simulated=str(dataset.attrs["simulated"]))
-        paths += save_figure(figure, folder, f"map_{time_label(dataset, number)}")
-    return paths
 
 
 def _worked_out(job: MapJob, work: BlockWork) -> xr.Dataset:
@@ -151,7 +110,7 @@ def _worked_out(job: MapJob, work: BlockWork) -> xr.Dataset:
         (job.blocks[number], read_block(work.path(number))) for number in numbers
     )
     threshold = float(job.fitted.process.applicability().threshold)
-    scale = scale_name(job)
+    scale = job.scale
     return assemble(job.cells, job.times, blocks, threshold, scale, config.keep_outside, _attributes(job, scale))
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from rasterio.warp import transform
 
 from model_utils.mapping.dates import MapTimes
-from model_utils.mapping.grid import WGS84
+from model_utils.mapping.places.grid import WGS84
 
 
 def station_readings(results: Path, times: MapTimes, crs: str) -> pd.DataFrame | None:

@@ -16,8 +16,8 @@ from matplotlib.colors import to_hex
 
 from model_utils.cities import BoundingBox
 from model_utils.errors import InputError
-from model_utils.mapping.grid import MapGrid
 from model_utils.mapping.layers import REASONS
+from model_utils.mapping.places.grid import MapGrid
 from model_utils.mapping.report.geometry import box_outline, degrees_lattice, graticules, in_cells
 from model_utils.mapping.report.packing import Packed, pack_flags, pack_numbers
 

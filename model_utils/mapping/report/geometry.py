@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pyproj import CRS, Transformer
 
 from model_utils.cities import BoundingBox
-from model_utils.mapping.grid import WGS84, MapGrid
+from model_utils.mapping.places.grid import WGS84, MapGrid
 
 Points = list[list[float]]
 _NODES = 17

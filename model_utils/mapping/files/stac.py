@@ -13,8 +13,8 @@ from pystac.extensions.projection import ProjectionExtension
 from rasterio.warp import transform_bounds, transform_geom
 
 from model_utils import atomic
-from model_utils.mapping.grid import WGS84
 from model_utils.mapping.layers import LAYERS
+from model_utils.mapping.places.grid import WGS84
 
 NETCDF = "application/x-netcdf"
 

@@ -19,7 +19,7 @@ from model_utils.ingest.scenes.catalogue import Catalogue
 from model_utils.ingest.scenes.cutting import cut_scene
 from model_utils.ingest.scenes.grid import TileGrid
 from model_utils.ingest.scenes.rasters import footprint
-from model_utils.mapping.grid import WGS84
+from model_utils.mapping.places.grid import WGS84
 
 ARCHIVE_TILES = 1024
 

@@ -16,7 +16,7 @@ from rasterio.warp import transform, transform_geom
 
 from model_utils.cities import BoundingBox
 from model_utils.errors import InputError
-from model_utils.mapping.grid import WGS84, MapGrid, map_grid
+from model_utils.mapping.places.grid import WGS84, MapGrid, map_grid
 
 BLOCK_METRES = 25_000.0
 

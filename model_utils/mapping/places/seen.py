@@ -11,8 +11,8 @@ from rasterio.warp import transform
 
 from model_utils.estimators.city_model import LoadedCityModel
 from model_utils.estimators.place_and_day.ground import Ground
-from model_utils.mapping.grid import WGS84
-from model_utils.mapping.sources import Tiles, TileSource
+from model_utils.mapping.places.grid import WGS84
+from model_utils.mapping.places.sources import Tiles, TileSource
 
 
 def mean_embeddings(model: LoadedCityModel, source: TileSource, cells: pd.DataFrame) -> NDArray[np.float32]:

@@ -1,0 +1,1 @@
+"""The files of a map, each in a format that others read."""

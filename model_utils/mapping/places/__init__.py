@@ -1,0 +1,1 @@
+"""The cells of a map, and what images show of them."""

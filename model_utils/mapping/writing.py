@@ -1,0 +1,104 @@
+"""All that a map is written as: files for other software, figures, and the page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from model_utils.archive.format import simulated_caveat
+from model_utils.configuration import save_config
+from model_utils.evaluation.table import table_rows
+from model_utils.figures.city_map import draw_city_map
+from model_utils.figures.saving import save_figure
+from model_utils.mapping.air_quality_index import edition_of
+from model_utils.mapping.files.geotiff import time_label, write_geotiffs
+from model_utils.mapping.files.netcdf import write_netcdf
+from model_utils.mapping.files.stac import stac_item, write_item
+from model_utils.mapping.job import MapJob
+from model_utils.mapping.layers import LAYERS, REASON
+from model_utils.mapping.report.contents import MOST_VALUES, Scale
+from model_utils.mapping.report.page import write_report
+from model_utils.mapping.stations import station_readings
+
+LAYERS_FOLDER = "layers"
+NETCDF, PAGE, ITEM = "map.nc", "report.html", "item.json"
+MOST_FIGURES = 12
+
+
+def write_map(dataset: xr.Dataset, job: MapJob, folder: Path) -> None:
+    """Writes a map in all its formats into a new folder.
+
+    Args:
+        dataset: The map.
+        job: What it was made of.
+        folder: Gets map.nc, layers/*.tif, figures/, report.html, item.json and config.yaml.
+    """
+    folder.mkdir(parents=True)
+    write_netcdf(dataset, folder / NETCDF)
+    files = write_geotiffs(dataset, folder / LAYERS_FOLDER)
+    hrefs = {name: [f"./{LAYERS_FOLDER}/{path.name}" for path in paths] for name, paths in files.items()}
+    stations = station_readings(job.folder.parent, job.times, job.cells.grid.crs)
+    figures = _figures(dataset, stations, folder / "figures")
+    others = {"all layers": f"./{NETCDF}"} | {f"figure {path.name}": f"./figures/{path.name}" for path in figures}
+    if dataset["pm25"].size <= MOST_VALUES:
+        _page(dataset, job, stations, hrefs, folder / PAGE)
+        others["page"] = f"./{PAGE}"
+    write_item(stac_item(dataset, hrefs, others), folder / ITEM)
+    save_config(folder / "config.yaml", job.config)
+
+
+def _figures(dataset: xr.Dataset, stations: pd.DataFrame | None, folder: Path) -> list[Path]:
+    """Draws the times that have any value, at most `MOST_FIGURES`, evenly chosen."""
+    known = np.flatnonzero(np.isfinite(dataset["pm25"].to_numpy()).any(axis=(1, 2)))
+    chosen = known[np.unique(np.linspace(0, len(known) - 1, min(len(known), MOST_FIGURES)).round().astype(int))]
+    paths = []
+    for number in chosen.tolist():
+        shown = None if stations is None else stations[stations["time"] == number]
+        figure = draw_city_map(dataset, REASON, shown, number, simulated=str(dataset.attrs["simulated"]))
+        paths += save_figure(figure, folder, f"map_{time_label(dataset, number)}")
+    return paths
+
+
+def _page(
+    dataset: xr.Dataset, job: MapJob, stations: pd.DataFrame | None, hrefs: dict[str, list[str]], path: Path
+) -> None:
+    """The page, with the experiment's statistics and words."""
+    statistics, notes = _statistics(job.folder.parent)
+    caveat = simulated_caveat(str(dataset.attrs["simulated"]))
+    model = job.loaded.model
+    made = {
+        "model": f"place and day ({job.fitted.place}), {model.encoder}",
+        "weights": model.encoder_sha256,
+        "images": ", ".join(f"{name} {value[:16]}" for name, value in sorted(job.sources.items())[:4]) or "none",
+        "made with": str(dataset.attrs["source"]),
+        "tile": f"{dataset.attrs['tile_size_m']:g} m: nothing smaller is resolved",
+    }
+    downloads = {"all layers (NetCDF)": NETCDF} | {
+        f"{LAYERS[name].long_name}: {Path(href).name}": href.removeprefix("./")
+        for name, each in hrefs.items()
+        for href in each
+    }
+    edition = edition_of(job.scale, dataset["time"].to_numpy()[-1])
+    scale: Scale = [(float(each.highest), each.name, each.colour) for each in edition.categories]
+    notes = [*([caveat] if caveat else []), str(dataset.attrs["comment"]), *notes]
+    box = job.city.bounding_box
+    write_report(dataset, path, stations, statistics, made, downloads, scale, box=box, notes=notes)
+
+
+def _statistics(results: Path) -> tuple[list[dict[str, str]], list[str]]:
+    """The table of the experiment that the model comes from, and what to keep in mind; empty without one."""
+    path = results / "statistics.json"
+    if not path.is_file():
+        return [], []
+    statistics = json.loads(path.read_text(encoding="utf-8"))
+    rows = {statistics["experiment"]: statistics, **statistics["other_estimators"], **statistics["references"]}
+    names, *lines = table_rows(rows)
+    notes = [
+        f"Test stations: {statistics['split']}. spatial_r is the correlation of the stations' departures from the same "
+        "day's mean, which is what a map is for; nearly all other variation is from day to day.",
+    ]
+    return [dict(zip(names, line, strict=True)) for line in lines], notes
