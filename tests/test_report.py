@@ -35,7 +35,7 @@ from model_utils.mapping.report.packing import MOST, Packed, pack_flags, pack_nu
 from model_utils.mapping.report.page import write_report
 from model_utils.project import SHIPPED_ROOT
 
-EVIL = "</script><script>window.hurt = 1</script><img src=x onerror='window.hurt = 1'>{{data}}"
+EVIL = "</script ><!--<script>window.hurt = 1</script><img src=x onerror='window.hurt = 1'>{{data}}"
 SCALE = [
     (50, "Good", "#009865"),
     (100, "Satisfactory", "#a3c853"),
@@ -187,6 +187,15 @@ def test_the_policy_allows_only_the_own_script_and_style(tmp_path: Path) -> None
 def test_one_map_makes_one_page_byte_for_byte(tmp_path: Path) -> None:
     dataset = small_map()
     assert write_page(tmp_path / "a.html", dataset) == write_page(tmp_path / "b.html", dataset)
+
+
+def test_a_map_whose_fills_were_read_as_nan_makes_the_same_page(tmp_path: Path) -> None:
+    dataset = small_map()
+    decoded = dataset.copy()
+    for name in ("aqi", "hotspot", "inside_applicability", "reason"):
+        decoded[name] = dataset[name].where(dataset[name] >= 0).astype("float32")
+    assert decoded["aqi"].isnull().any()
+    assert write_page(tmp_path / "a.html", decoded) == write_page(tmp_path / "b.html", dataset)
 
 
 def test_twenty_thousand_cells_and_twelve_dates_stay_small(tmp_path: Path) -> None:
@@ -383,6 +392,10 @@ def test_a_cell_without_value_says_why(reader: Reader) -> None:
         assert reason in reader.value("pm25")
         assert reader.text("#tip") == "no value"
         assert reader.value("interval") == reader.value("aqi") == "absent"
+        reader.click("layer-aqi")
+        reader.point(row, column)
+        assert reader.text("#tip") == "no value"
+        reader.click("layer-pm25")
     reader.date(1)
     reader.point(10, 15)
     assert "neither readings nor clear images tell the level" in reader.value("pm25")

@@ -308,7 +308,7 @@ function drawStations() {
 }
 
 function drawCursor() {
-  if (!cell) return;
+  if (!cell || station) return; // a chosen station is drawn larger instead
   const side = Math.max(scaleOf(), 7);
   const [x, y] = [xOf(cell.column + 0.5) - side / 2, yOf(cell.row + 0.5) - side / 2];
   for (const [colour, width] of [["#ffffff", 4], ["#000000", 1.75]]) {
