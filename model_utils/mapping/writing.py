@@ -19,7 +19,7 @@ from model_utils.mapping.files.geotiff import time_label, write_geotiffs
 from model_utils.mapping.files.netcdf import write_netcdf
 from model_utils.mapping.files.stac import stac_item, write_item
 from model_utils.mapping.job import MapJob
-from model_utils.mapping.layers import LAYERS, REASON
+from model_utils.mapping.layers import REASON
 from model_utils.mapping.report.contents import MOST_VALUES, Scale
 from model_utils.mapping.report.page import write_report
 from model_utils.mapping.stations import station_readings
@@ -78,9 +78,7 @@ def _page(
         "tile": f"{dataset.attrs['tile_size_m']:g} m: nothing smaller is resolved",
     }
     downloads = {"all layers (NetCDF)": NETCDF} | {
-        f"{LAYERS[name].long_name}: {Path(href).name}": href.removeprefix("./")
-        for name, each in hrefs.items()
-        for href in each
+        Path(href).name: href.removeprefix("./") for each in hrefs.values() for href in each
     }
     edition = edition_of(job.scale, dataset["time"].to_numpy()[-1])
     scale: Scale = [(float(each.highest), each.name, each.colour) for each in edition.categories]
