@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -251,3 +252,58 @@ def test_a_notebook_needs_no_shell(town):
     assert model_utils.load_model(town / "model").model.city == "Town"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = model_utils.nothing
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # of rasterio's own use of affine
+@pytest.mark.parametrize("crs", ["EPSG:32644", "EPSG:4326"])
+def test_scenes_in_another_projection_give_the_same_map(town, tmp_path, crs):
+    """Another zone and degrees, warped by rasterio's own way into GDAL: the same within the resampling."""
+    import rasterio
+    from rasterio.warp import Resampling, calculate_default_transform, reproject
+
+    for path in sorted((town / "known").glob("*.tif"))[:4]:
+        with rasterio.open(path) as source:
+            place, width, height = calculate_default_transform(
+                source.crs, crs, source.width, source.height, *source.bounds
+            )
+            values = np.zeros((3, height, width), np.uint8)
+            reproject(
+                rasterio.band(source, [1, 2, 3]), values, dst_crs=crs, dst_transform=place, resampling=Resampling.cubic
+            )
+            profile = {**source.profile, "crs": crs, "transform": place, "width": width, "height": height, "nodata": 0}
+            (tmp_path / "same").mkdir(exist_ok=True)
+            (tmp_path / "same" / path.name).write_bytes(path.read_bytes())
+            (tmp_path / "warped").mkdir(exist_ok=True)
+            with rasterio.open(tmp_path / "warped" / path.name, "w", **profile) as file:
+                file.write(values)
+    area = "77.21,28.615,77.24,28.655"
+    one, other = (
+        predict_map(config(town, scenes=tmp_path / name, spacing_metres=400.0, area=area))
+        for name in ("same", "warped")
+    )
+    inside = one["reason"].to_numpy()[0] != REASON["outside_area"]
+    assert inside.sum() > 60
+    a, b = one["place_effect"].to_numpy()[inside], other["place_effect"].to_numpy()[inside]
+    assert np.corrcoef(a, b)[0, 1] > 0.9
+    np.testing.assert_allclose(
+        np.median(one["pm25"].to_numpy()[:, inside], axis=1),
+        np.median(other["pm25"].to_numpy()[:, inside], axis=1),
+        rtol=0.02,
+    )
+
+
+def test_an_area_is_cut_out_of_the_map(town, tmp_path):
+    """Cells whose middle lies in a triangle, told apart by hand."""
+    corners = [(77.20, 28.61), (77.25, 28.61), (77.20, 28.66)]
+    ring = [list(corner) for corner in [*corners, corners[0]]]
+    area = tmp_path / "area.geojson"
+    area.write_text(
+        json.dumps({"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [ring]}})
+    )
+    dataset = predict_map(config(town, area=str(area)))
+    job = map_job(config(town, area=str(area)))
+    latitude, longitude = job.cells.grid.degrees()
+    inside = (longitude > 77.20) & (latitude > 28.61) & ((longitude - 77.20) + (latitude - 28.61) < 0.05)
+    differs = (dataset["reason"].to_numpy()[0] != REASON["outside_area"]) != inside
+    assert differs.sum() <= 2  # the sides of a triangle in degrees are no straight lines in the zone
+    assert 10 < inside.sum() < inside.size / 1.5
