@@ -27,10 +27,17 @@ REQUIRED: dict[str, list[str]] = {
     "pretrain": ["--city", "Delhi", "--method", "SimCLR", "--pairs", "regular"],
     "supervise": ["--city", "Delhi", "--start", "randomly_initialized"],
     "compare": ["--city", "Delhi"],
+    "map": ["--city", "Delhi", "--model", "model"],
+    "predict": ["--city", "Delhi", "--model", "model", "--points", "points.csv", "--out", "said.csv"],
     "convert-weights": ["--weights", "a.pkl", "--output", "b.safetensors"],
     "demo": [],
 }
-WITH_WHICH_ALL_FLAGS_GO = {"prepare": ["--readings", "readings"], "supervise": ["--estimator", "paper"]}
+WITH_WHICH_ALL_FLAGS_GO = {
+    "prepare": ["--readings", "readings"],
+    "supervise": ["--estimator", "paper"],
+    "map": ["--scenes", "scenes"],
+    "predict": ["--scenes", "scenes"],
+}
 EACH_VERB = pytest.mark.parametrize("verb", VERBS)
 HEAVY = {"torch", "torchvision", "pytorch_lightning", "timm", "pandas", "pyarrow", "matplotlib", "sklearn", "rasterio"}
 

@@ -167,7 +167,7 @@ def test_a_model_of_coordinates_needs_no_images(town, tmp_path):
         (["--dates", "2019-13-01"], "--dates: found '2019-13-01'"),
         (["--dates", "2019-02-01..2019-01-01"], "expected the first and the last date"),
         (["--dates", "2025-01-01"], "no date with readings or images"),
-        (["--area=80,28,81,29", "--spacing-metres", "0.5"], "--spacing_metres: found 0.5"),
+        (["--area=80,28,81,29", "--spacing-metres", "0.05"], "--spacing_metres: found 0.05"),
         (["--area=abc"], "--area abc: No such file"),
         (["--area=77.2,28.6,77.1,28.7"], "expected degrees of a box"),
         (["--area=77.2,28.6,77.2000001,28.6000001"], "no middle of a cell"),

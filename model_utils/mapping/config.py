@@ -63,8 +63,8 @@ class MapConfig:
 
     def __post_init__(self) -> None:
         _check_dates(self.dates)
-        if self.spacing_metres is not None and not 1 <= self.spacing_metres <= 100_000:
-            raise ValueError(f"--spacing_metres: found {self.spacing_metres}, expected 1 to 100000")
+        if self.spacing_metres is not None and not 0.1 <= self.spacing_metres <= 100_000:
+            raise ValueError(f"--spacing_metres: found {self.spacing_metres}, expected 0.1 to 100000")
         if not 0 <= self.min_valid_fraction <= 1:
             raise ValueError(f"--min_valid_fraction: found {self.min_valid_fraction}, expected 0 to 1")
         if not 1 <= self.workers <= 256:
