@@ -176,3 +176,16 @@ def simulated_caveat(simulated: str) -> str:
         return ""
     numbers = "number" if simulated == "all" or "readings" in simulated else "number of a method that sees images"
     return f"Simulated: {simulated}. No {numbers} says anything about the real city."
+
+
+_SIMULATED = {
+    "all": "simulated city",
+    "haze": "simulated haze over a real surface; real readings",
+    "haze and readings": "simulated haze and readings over a real surface",
+    "surface and haze": "simulated surface and haze; real readings",
+}
+
+
+def simulated_words(simulated: str) -> str:
+    """Says which part of an archive is simulated, from what its `archive.json` says; '' where none is."""
+    return "" if simulated in ("no", "") else _SIMULATED.get(simulated, f"simulated: {simulated}")

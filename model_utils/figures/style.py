@@ -10,15 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
+from model_utils.archive.format import simulated_words
+
 PM25 = "PM2.5 (µg/m³)"
 OBSERVED, PREDICTED, QUIET = "#333333", "#d95f02", "#9a9a9a"
 SMALL = 8.5
-_SIMULATED = {
-    "all": "simulated city",
-    "haze": "simulated haze over a real surface; real readings",
-    "haze and readings": "simulated haze and readings over a real surface",
-    "surface and haze": "simulated surface and haze; real readings",
-}
 
 
 def new_figure(width: float, height: float, layout: Literal["constrained", "compressed"] = "constrained") -> Figure:
@@ -47,11 +43,6 @@ def identity_line(axes: Axes, values: pd.DataFrame) -> None:
     margin = 0.04 * (high - low) or 1.0
     axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin), aspect="equal")
     axes.axline((low, low), slope=1, color=QUIET, linewidth=1, linestyle="--", zorder=1.5)
-
-
-def simulated_words(simulated: str) -> str:
-    """Says which part of an archive is simulated, from what its `archive.json` says; '' where none is."""
-    return "" if simulated in ("no", "") else _SIMULATED.get(simulated, f"simulated: {simulated}")
 
 
 def mark_simulated(figure: Figure, simulated: str) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from model_utils.archive.format import ArchiveMetadata
-from model_utils.figures.style import simulated_words
+from model_utils.archive.format import ArchiveMetadata, simulated_words
 
 MOST_STATIONS, MOST_SOURCES = 60, 5
 

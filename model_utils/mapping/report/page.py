@@ -15,9 +15,9 @@ from urllib.parse import quote, urlsplit
 import pandas as pd
 import xarray as xr
 
+from model_utils.archive.format import simulated_words
 from model_utils.atomic import write_text
 from model_utils.cities import BoundingBox
-from model_utils.figures.style import simulated_words
 from model_utils.mapping.report.contents import BaseImage, Scale, date_labels, page_contents
 from model_utils.mapping.report.geometry import grid_of
 
