@@ -29,9 +29,9 @@ class MapConfig:
             bounding box.
         keep_outside: Also give values outside of the area of applicability.
         scale: Whose air quality index: us, india or china; by default that of the city's country.
-        product: With --scenes, as in prepare.
-        time_pattern: With --scenes, as in prepare.
-        full_scale: With --scenes, as in prepare; it must be that of the model's archive.
+        product: With --scenes, as in prepare; by default as the city's archive was prepared.
+        time_pattern: With --scenes, likewise.
+        full_scale: With --scenes, likewise.
         skip_broken: With --scenes, as in prepare.
         min_valid_fraction: Leave out a tile with a smaller share of valid pixels.
         workers: Processes on this machine.

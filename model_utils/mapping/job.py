@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from model_utils.archive.format import METADATA, ArchiveMetadata
 from model_utils.archive.reader import open_archive
 from model_utils.cities import City, load_city
 from model_utils.configuration import record
@@ -24,6 +25,7 @@ from model_utils.features.labelled import clear_archive
 from model_utils.ingest.chips import file_hash
 from model_utils.ingest.scenes.catalogue import find_scenes
 from model_utils.ingest.scenes.grid import city_grid
+from model_utils.ingest.scenes.previous import COMMAND
 from model_utils.ingest.scenes.settings import SceneSettings
 from model_utils.mapping.air_quality_index import ScaleName, scale_of
 from model_utils.mapping.config import MapConfig
@@ -170,10 +172,7 @@ def _images(config: MapConfig, city: City, loaded: LoadedCityModel) -> tuple[Til
     assert isinstance(fitted, FittedPlaceAndDay)
     grid = city_grid(city, model.ground_sample_distance_m, model.tile_size)
     if config.scenes is not None:
-        settings = SceneSettings(
-            model.bands, config.product, config.time_pattern, config.full_scale, config.skip_broken
-        )
-        catalogue = find_scenes(config.scenes, settings, city)
+        catalogue = find_scenes(config.scenes, _scene_settings(config, city, model.bands), city)
         found = SceneTiles(catalogue, grid, city, config.min_valid_fraction, model.max_cloud_fraction)
         hashes = {str(path.name): file_hash(path) for scene in catalogue.scenes for path in scene.files}
         return found, config.spacing_metres or SPACING, hashes
@@ -190,6 +189,21 @@ def _images(config: MapConfig, city: City, loaded: LoadedCityModel) -> tuple[Til
     spacing = config.spacing_metres or grid_spacing(sites)
     hashes = {"archive_sha256": archive.metadata.content_sha256}
     return ArchiveTiles(clear, grid.crs, NEAREST_SPACINGS * max(spacing, grid_spacing(sites))), spacing, hashes
+
+
+def _scene_settings(config: MapConfig, city: City, bands: tuple[str, ...]) -> SceneSettings:
+    """How to read scenes: as the flags say, else as the city's archive was prepared, so that numbers mean the same."""
+    path = archive_folder(config.root, city.name) / METADATA
+    made = ArchiveMetadata.read(path).created_by if path.is_file() else {}
+    if made.get("command") != COMMAND:
+        made = {}
+    return SceneSettings(
+        tuple(made.get("bands", bands)),
+        config.product or made.get("product"),
+        config.time_pattern or made.get("time_pattern"),
+        config.full_scale or made.get("full_scale"),
+        config.skip_broken,
+    )
 
 
 def grid_spacing(sites: pd.DataFrame) -> float:
