@@ -192,6 +192,7 @@ def test_wrong_flags_give_one_line(town, capsys, words, expected):
         ("latitude,longitude\n28.6,77.2\n91,77.2\n", "row 2: latitude is '91.0'"),
         ("latitude,longitude\n28.6,x\n", "row 1: longitude is 'x'"),
         ("latitude,longitude\n", "holds no row"),
+        ("latitude,longitude,pm25\n28.63,77.22,3\n", "column 'pm25' is one of the answer's"),
         ("", "not readable"),
     ],
 )

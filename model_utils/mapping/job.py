@@ -134,9 +134,19 @@ def model_folder(path: Path) -> Path:
     raise InputError(f"--model {path}: holds no {MODEL}, expected the results of pm25 supervise")
 
 
+def opened(config: MapConfig) -> MapJob:
+    """Opens all that a map is made of, as it is on disk now.
+
+    Raises:
+        InputError: As `map_job` says.
+    """
+    map_job.cache_clear()
+    return map_job(config)
+
+
 @lru_cache(maxsize=1)
 def map_job(config: MapConfig) -> MapJob:
-    """Opens all that a map is made of; once a process.
+    """Opens all that a map is made of; once for all blocks of a process.
 
     Raises:
         InputError: The model, the images, the area or the dates are not what they should be.

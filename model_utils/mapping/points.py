@@ -14,12 +14,14 @@ from model_utils.errors import InputError
 from model_utils.mapping.air_quality_index import pm25_sub_index
 from model_utils.mapping.blocks import predict_cells
 from model_utils.mapping.config import MapConfig, PredictConfig
-from model_utils.mapping.job import MapJob, map_job
+from model_utils.mapping.job import MapJob, opened
 from model_utils.mapping.layers import REASON, REASONS
 from model_utils.mapping.places.grid import WGS84
 
 MOST_AT_ONCE = 4096
 """Cells that are worked on together."""
+CELL, POINT = "number of the cell", "number of the point"
+"""Columns that nobody's points have."""
 
 
 def predict(config: PredictConfig) -> None:
@@ -82,7 +84,7 @@ def predict_at(config: MapConfig, points: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: As `map_job` says.
     """
-    job = map_job(config)
+    job = opened(config)
     cells, cell = _cells_of(job, points)
     threshold = float(job.fitted.process.applicability().threshold)
     air = job.air()
@@ -97,7 +99,7 @@ def predict_at(config: MapConfig, points: pd.DataFrame) -> pd.DataFrame:
             inside = pd.Series(block.dissimilarity <= threshold, dtype="boolean")
             table = pd.DataFrame(
                 {
-                    "cell": some.index + start,
+                    CELL: some.index + start,
                     "time": pd.Timestamp(bounds[0]),
                     "pm25": level,
                     "pm25_lower": np.where(kept, block.lower[number], np.nan),
@@ -112,9 +114,11 @@ def predict_at(config: MapConfig, points: pd.DataFrame) -> pd.DataFrame:
             )
             parts.append(table)
     values = pd.concat(parts, ignore_index=True)
-    rows = points.reset_index(drop=True).assign(cell=cell, point=np.arange(len(points)))
-    joined = rows.merge(values, on="cell", validate="many_to_many").sort_values(["time", "point"], kind="stable")
-    return joined.drop(columns=["cell", "point"]).reset_index(drop=True)
+    if taken := sorted(set(map(str, points)) & set(map(str, values))):
+        raise InputError(f"points: column {taken[0]!r} is one of the answer's, expected another name")
+    rows = points.reset_index(drop=True).assign(**{CELL: cell, POINT: np.arange(len(points))})
+    joined = rows.merge(values, on=CELL, validate="many_to_many").sort_values(["time", POINT], kind="stable")
+    return joined.drop(columns=[CELL, POINT]).reset_index(drop=True)
 
 
 def _cells_of(job: MapJob, points: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:

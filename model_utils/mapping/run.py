@@ -28,7 +28,7 @@ from model_utils.mapping.blocks import (
     work_on_block,
 )
 from model_utils.mapping.config import MapConfig
-from model_utils.mapping.job import MapJob, map_job
+from model_utils.mapping.job import MapJob, opened
 from model_utils.mapping.layers import REASONS
 from model_utils.mapping.tasks import run_tasks
 from model_utils.mapping.writing import write_map
@@ -43,7 +43,7 @@ def make_map(config: MapConfig) -> None:
     Raises:
         InputError: As `predict_map` says, or a map of other settings is in the way.
     """
-    job = map_job(config)
+    job = opened(config)
     folder = map_folder(job)
     identity = job.identity()
     if (folder / IDENTITY).is_file() and not config.overwrite:
@@ -71,7 +71,7 @@ def predict_map(config: MapConfig) -> xr.Dataset:
     Raises:
         InputError: The model, the images, the area or the dates are not what they should be.
     """
-    job = map_job(config)
+    job = opened(config)
     work = BlockWork(config, blocks_folder(map_folder(job), job.identity()))
     try:
         return _worked_out(job, work)
