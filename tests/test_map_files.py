@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pystac
 import pytest
 import rasterio
@@ -16,9 +14,8 @@ import xarray as xr
 from rio_cogeo.cogeo import cog_validate
 from small_map import small_map
 
-from model_utils.errors import InputError
 from model_utils.mapping.files.geotiff import time_label, write_geotiffs
-from model_utils.mapping.files.netcdf import read_map, write_netcdf
+from model_utils.mapping.files.netcdf import write_netcdf
 from model_utils.mapping.files.stac import stac_item, write_item
 from model_utils.mapping.layers import LAYERS
 
@@ -26,57 +23,6 @@ from model_utils.mapping.layers import LAYERS
 @pytest.fixture(scope="module")
 def dataset() -> xr.Dataset:
     return small_map()
-
-
-def test_netcdf_gives_back_the_same_map_and_the_same_bytes(dataset, tmp_path):
-    write_netcdf(dataset, tmp_path / "map.nc")
-    xr.testing.assert_identical(read_map(tmp_path / "map.nc"), dataset)
-    write_netcdf(dataset, tmp_path / "again.nc")
-    assert (tmp_path / "map.nc").read_bytes() == (tmp_path / "again.nc").read_bytes()
-
-
-def test_netcdf_is_read_by_xarray_alone(dataset, tmp_path):
-    write_netcdf(dataset, tmp_path / "map.nc")
-    with xr.open_dataset(tmp_path / "map.nc") as plain:
-        assert pd.DatetimeIndex(plain["time"].to_numpy()).equals(pd.DatetimeIndex(dataset["time"].to_numpy()))
-        np.testing.assert_array_equal(plain["pm25"], dataset["pm25"])
-        assert np.isnan(plain["aqi"].to_numpy()[dataset["aqi"].to_numpy() == -1]).all()
-        assert rasterio.CRS.from_wkt(plain["crs"].attrs["crs_wkt"]).to_epsg() == 32643
-
-
-def test_netcdf_keeps_to_the_conventions(dataset, tmp_path):
-    write_netcdf(dataset, tmp_path / "map.nc")
-    from compliance_checker.runner import CheckSuite, ComplianceChecker
-
-    CheckSuite.load_all_available_checkers()
-    passed, errors = ComplianceChecker.run_checker(
-        str(tmp_path / "map.nc"),
-        ["cf:1.11"],
-        0,
-        "strict",
-        output_filename=str(tmp_path / "report.json"),
-        output_format="json",
-    )
-    report = json.loads((tmp_path / "report.json").read_text())["cf:1.11"]
-    assert passed
-    assert not errors
-    assert report["high_count"] == report["medium_count"] == report["low_count"] == 0, report
-
-
-@pytest.mark.parametrize("keep", [0.0, 0.3, 0.9])
-def test_a_damaged_file_gives_one_line(dataset, tmp_path, keep):
-    path = tmp_path / "map.nc"
-    write_netcdf(dataset, path)
-    content = path.read_bytes()
-    path.write_bytes(content[: int(keep * len(content))])
-    with pytest.raises(InputError, match=r"map\.nc: not readable as a map"):
-        read_map(path)
-
-
-def test_another_netcdf_is_no_map(tmp_path):
-    xr.Dataset({"pm25": ("x", [1.0])}).to_netcdf(tmp_path / "other.nc")
-    with pytest.raises(InputError, match="no map of this software"):
-        read_map(tmp_path / "other.nc")
 
 
 def test_every_layer_lies_where_it_should(dataset, tmp_path):
@@ -142,8 +88,8 @@ def test_a_killed_writer_leaves_no_map(dataset, tmp_path):
     code = (
         "import sys, os, signal; sys.path.insert(0, sys.argv[2])\n"
         "from pathlib import Path; from small_map import small_map\n"
-        "from model_utils.mapping.files import netcdf\n"
-        "netcdf.atomic.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "import model_utils.atomic\nfrom model_utils.mapping.files import netcdf\n"
+        "model_utils.atomic.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL)\n"
         "netcdf.write_netcdf(small_map(), Path(sys.argv[1]) / 'map.nc')\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)], check=False)

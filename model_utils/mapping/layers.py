@@ -50,14 +50,27 @@ class Layer:
     attributes: Mapping[str, object] | None = None
 
 
-_CONCENTRATION = {"standard_name": STANDARD_NAME, "ancillary_variables": "pm25_lower pm25_upper pm25_sd reason"}
+_MEAN = {"cell_methods": "time: mean area: mean"}
+_ANCILLARY = "ancillary_variables"
 _UNITS = "ug m-3"
 
 LAYERS: dict[str, Layer] = {
-    "pm25": Layer("PM2.5", _UNITS, attributes=_CONCENTRATION),
-    "pm25_lower": Layer("lower bound of the 90 % prediction interval of PM2.5", _UNITS),
-    "pm25_upper": Layer("upper bound of the 90 % prediction interval of PM2.5", _UNITS),
-    "pm25_sd": Layer("standard deviation of the prediction of PM2.5", _UNITS),
+    "pm25": Layer(
+        "PM2.5",
+        _UNITS,
+        attributes={
+            **_MEAN,
+            "standard_name": STANDARD_NAME,
+            _ANCILLARY: "pm25_lower pm25_upper pm25_sd reason",
+        },
+    ),
+    "pm25_lower": Layer("lower bound of the 90 % prediction interval of PM2.5", _UNITS, attributes=_MEAN),
+    "pm25_upper": Layer("upper bound of the 90 % prediction interval of PM2.5", _UNITS, attributes=_MEAN),
+    "pm25_sd": Layer(
+        "standard deviation of the prediction of PM2.5",
+        _UNITS,
+        attributes={"standard_name": f"{STANDARD_NAME} standard_error"},
+    ),
     "place_effect": Layer(
         "effect of the place on PM2.5 against the mean of the training stations", "percent", timed=False
     ),
@@ -84,6 +97,7 @@ LAYERS: dict[str, Layer] = {
         dtype="int8",
         fill=-1,
         attributes={
+            "standard_name": "status_flag",
             "flag_values": np.array(list(REASONS), np.int8),
             "flag_meanings": " ".join(REASONS.values()),
         },
@@ -94,7 +108,6 @@ _TIME = {
     "standard_name": "time",
     "long_name": "local dates",
     "bounds": "time_bnds",
-    "units_metadata": "leap_seconds: none",
 }
 
 
@@ -134,9 +147,11 @@ def as_dataset(
         if values.shape != expected:
             raise ValueError(f"layer {name}: found shape {values.shape}, expected {expected}")
         described: dict[str, object] = {"long_name": layer.long_name, "units": layer.units, "grid_mapping": "crs"}
-        if layer.timed:
-            described["cell_methods"] = "time: mean area: mean"
-        dataset[name] = (dimensions, values.astype(layer.dtype), {**described, **(layer.attributes or {})})
+        described |= layer.attributes or {}
+        beside = [other for other in str(described.pop(_ANCILLARY, "")).split() if other in layers]
+        if beside:  # CF wants no names of what is not there
+            described[_ANCILLARY] = " ".join(beside)
+        dataset[name] = (dimensions, values.astype(layer.dtype), described)
     return dataset
 
 

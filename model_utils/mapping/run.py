@@ -127,11 +127,14 @@ def _attributes(job: MapJob, scale: ScaleName) -> dict[str, object]:
         "tile_size_m": model.tile_size * model.ground_sample_distance_m,
         "aqi_scale": scale,
         "interval_level": INTERVAL_LEVEL,
-        "days_in_mean": counts.astype(np.int32),
+        "days_in_mean": " ".join(map(str, counts.tolist())),
         "model_sha256": model.encoder_sha256,
         "applicability_threshold": float(job.fitted.process.applicability().threshold),
         "simulated": _simulated(job),
         "source": f"pm25-contrastive {package_version()}, {model.encoder}, place and day ({job.fitted.place})",
+        "institution": "unknown",
+        "history": "made by pm25 map",
+        "references": "https://doi.org/10.1016/j.srs.2022.100052",
         "comment": "A mean over a period is one over its days with readings or clear images; clear-sky days may differ "
         "from the others.",
     }
