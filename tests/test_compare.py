@@ -31,6 +31,8 @@ from model_utils.project import SHIPPED_ROOT
 from model_utils.simulation.city import simulate
 from model_utils.simulation.config import SimulateConfig
 
+pytestmark = pytest.mark.slow  # whole comparisons, minutes together
+
 DESIGNS = ("hold_out", "label_efficiency", "folds", "temporal")
 STARTS = ("SimCLR_regular", "randomly_initialized", "transfer_learning")
 IMAGE_METHODS = {
@@ -84,7 +86,6 @@ def compared(tmp_path_factory):
     return root
 
 
-@pytest.mark.slow
 def test_every_station_is_predicted_by_those_beyond_the_buffer(compared, tmp_path):
     root = shutil.copytree(compared, tmp_path / "copy")
     values = {"starts": ("randomly_initialized",), "imagenet_weights": None, "trained": False}
@@ -155,7 +156,6 @@ def test_a_second_run_computes_nothing_and_a_changed_setting_only_what_it_change
     assert changed == {torn, *untrained}
 
 
-@pytest.mark.slow
 def test_neither_two_jobs_nor_a_kill_change_a_number(compared, tmp_path):
     """One job without interruption, and two jobs that are killed and go on, end with the same tables."""
     root = shutil.copytree(compared, tmp_path / "copy")
