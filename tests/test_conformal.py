@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model_utils.estimators.conformal import calibrated_intervals, conformal_quantile
+from model_utils.estimators.conformal import calibrated_intervals, conformal_quantile, period_reach
 from model_utils.estimators.estimator import Prediction, without_sd
 
 
@@ -168,3 +168,40 @@ def test_a_standard_deviation_that_is_not_known_everywhere_is_not_used_and_one_o
     assert not np.array_equal(wide, plain)
     sure = calibrated_intervals(unseen, Prediction(unseen, np.zeros(400)), station, Prediction(unseen, np.zeros(400)))
     np.testing.assert_allclose(sure, (unseen, unseen))
+
+
+def _errors(stations: int, days: int, seed: int) -> tuple[np.ndarray, Prediction, np.ndarray, np.ndarray]:
+    """Readings around predictions of 100: a part of the station's own and one of each day; periods of 10 days."""
+    random = np.random.default_rng(seed)
+    error = random.normal(0, 8, (stations, 1)) + random.normal(0, 20, (stations, days))
+    station = np.repeat(np.array([f"s{number}" for number in range(stations)], object), days)
+    unseen = Prediction(np.full(error.size, 100.0), np.full(error.size, 21.5))
+    return (100 + error).ravel(), unseen, station, np.tile(np.arange(days) // 10, stations)
+
+
+def test_the_reach_of_single_days_is_the_conformal_quantile():
+    observed, unseen, station, _ = _errors(12, 30, 0)
+    day = np.tile(np.arange(30), 12)
+    expected = conformal_quantile(np.abs(observed - unseen.mean) / unseen.sd, station, 0.9)
+    assert period_reach(observed, unseen, station, day, 1) == expected
+
+
+def test_means_over_periods_are_covered_at_new_stations():
+    """Days' errors average out, the station's own does not: the reach is between, and covers what it says."""
+    covered = []
+    for seed in range(30):
+        observed, unseen, station, period = _errors(25, 60, seed)
+        reach = period_reach(observed, unseen, station, period, 3)
+        assert reach < period_reach(observed, unseen, station, np.tile(np.arange(60), 25), 1)
+        other, _, _, _ = _errors(200, 60, 1000 + seed)
+        means = other.reshape(200, 6, 10).mean(axis=2)
+        covered.append((np.abs(means - 100) <= reach * 21.5).mean())
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.02)
+
+
+def test_short_periods_and_few_stations_tell_no_reach():
+    observed, unseen, station, period = _errors(25, 20, 0)
+    assert np.isnan(period_reach(observed, unseen, station, period, 11))
+    few = np.isin(station, ["s0", "s1"])
+    known = Prediction(np.where(few, unseen.mean, np.nan), unseen.sd)
+    assert np.isnan(period_reach(observed, known, station, period, 3))
