@@ -15,8 +15,8 @@ from model_utils.sampling.designs import Fold
 
 TRAINED_BY_GRADIENTS = {"rtol": 2e-3, "atol": 0.1}
 """Of float32 steps, which processors round in other ways."""
-OF_TREES = ("joint", "cnn_rf")
-"""A split that ties falls to either side by the processor's rounding, and another penalty may then win."""
+EQUAL_BUT_FOR_TIES = 0.98
+"""Of a forest's rows: a split that ties falls to either side by the processor's rounding."""
 IN_CLOSED_FORM = {"rtol": 1e-6}
 
 REFITTED = (
@@ -35,7 +35,11 @@ READ_THE_DAY = {f"{name}|other_dates" for name in ("ordinary_kriging", "ridge+kr
 
 def assert_same(name: str, found: NDArray[np.float64], golden: NDArray[np.float64]) -> None:
     """As near as another processor comes."""
-    if name in OF_TREES:
+    if name == "cnn_rf":
+        equal = np.isclose(found, golden, **IN_CLOSED_FORM, equal_nan=True)
+        assert equal.mean() >= EQUAL_BUT_FOR_TIES
+        np.testing.assert_allclose(found, golden, rtol=0.01)
+    elif name == "joint":  # after such a tie another penalty may win
         np.testing.assert_array_equal(np.isnan(found), np.isnan(golden))
         known = np.isfinite(golden)
         assert np.corrcoef(found[known], golden[known])[0, 1] > 0.98
