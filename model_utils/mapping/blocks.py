@@ -33,7 +33,6 @@ class Block:
         sd: p x n.
         lower: p x n.
         upper: p x n.
-        dates: Number of days in each mean, p x n.
     """
 
     place: NDArray[np.float64]
@@ -44,7 +43,6 @@ class Block:
     sd: NDArray[np.float64]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
-    dates: NDArray[np.int64]
 
     def reasons(self, threshold: float, keep_outside: bool) -> NDArray[np.int8]:
         """Why there is no value, p x n, as `layers.REASONS` numbers it.
@@ -101,9 +99,9 @@ def predict_cells(job: MapJob, cells: pd.DataFrame, air: NDArray[np.float32]) ->
     )
 
 
-def work_on_air(work: BlockWork, key: str) -> None:
+def work_on_air(work: BlockWork) -> None:
     """Writes what the air of new days looks like."""
-    _save(work.path(key), air=map_job(work.config).air())
+    _save(work.path(AIR), air=map_job(work.config).air())
 
 
 def work_on_block(work: BlockWork, key: int) -> None:

@@ -26,14 +26,12 @@ class PlacePrediction:
         place_sd: Its standard deviation, n.
         mean: PM2.5, ug/m3, t x n; NaN where place or day is not known.
         sd: Its standard deviation, t x n.
-        day_known: Whether the day's level is known at the place, t x n.
     """
 
     place: Floats
     place_sd: Floats
     mean: Floats
     sd: Floats
-    day_known: NDArray[np.bool_]
 
 
 def with_air(fitted: FittedPlaceAndDay, dates: pd.DatetimeIndex, air: NDArray[np.float32]) -> FittedPlaceAndDay:
@@ -73,7 +71,6 @@ def predict_places(
     count = len(places)
     place, variance = fitted.places(places.reset_index(drop=True), means)
     mean, sd = np.full((2, len(dates), count), np.nan)
-    told = np.zeros((len(dates), count), bool)
     known = np.flatnonzero(_read_or_seen(fitted, dates))
     step = max(1, ROWS_AT_ONCE // max(count, 1))
     for first in range(0, len(known), step):
@@ -81,9 +78,8 @@ def predict_places(
         rows = places[["site_id", "latitude", "longitude"]].iloc[np.tile(np.arange(count), len(some))]
         rows = rows.assign(local_date=np.repeat(dates.to_numpy()[some], count)).reset_index(drop=True)
         day, day_variance = (values.reshape(len(some), count) for values in fitted.days(rows, None))
-        told[some] = np.isfinite(day)
         mean[some], sd[some] = fitted.back.back(place + day, np.sqrt(variance + day_variance))
-    return PlacePrediction(place, np.sqrt(variance), mean, sd, told)
+    return PlacePrediction(place, np.sqrt(variance), mean, sd)
 
 
 def _read_or_seen(fitted: FittedPlaceAndDay, dates: pd.DatetimeIndex) -> NDArray[np.bool_]:
@@ -106,14 +102,12 @@ class PeriodMeans:
         sd: Mean of the dates' standard deviations, which intervals of periods are calibrated in.
         lower: Of the 90 % interval, 0 or more; NaN without calibration.
         upper: Of the interval.
-        dates: Number of dates in each mean.
     """
 
     mean: Floats
     sd: Floats
     lower: Floats
     upper: Floats
-    dates: NDArray[np.int64]
 
 
 def period_means(
@@ -138,4 +132,4 @@ def period_means(
     with np.errstate(invalid="ignore"):
         average, spread = (np.where(dates > 0, sums / dates, np.nan) for sums in (totals, spreads))
     half = reach.get(length, np.nan) * spread
-    return PeriodMeans(average, spread, np.maximum(average - half, 0.0), average + half, dates)
+    return PeriodMeans(average, spread, np.maximum(average - half, 0.0), average + half)

@@ -103,7 +103,7 @@ def _worked_out(job: MapJob, work: BlockWork) -> xr.Dataset:
     config = job.config
     numbers = range(len(job.blocks))
     if not stands(work.path(AIR)):
-        work_on_air(work, AIR)
+        work_on_air(work)
     missing = [number for number in numbers if not stands(work.path(number))]
     run_tasks("blocks", work_on_block, work, missing, config.workers, config.scheduler)
     blocks: Iterator[tuple[pd.DataFrame, Block]] = (

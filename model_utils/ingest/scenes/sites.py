@@ -83,10 +83,7 @@ def grid_sites(grid: TileGrid, boxes: Sequence[BoundingBox], spacing_metres: flo
     found = np.concatenate([np.empty((0, 2), np.int64), *(_inside(grid, box, spacing_metres) for box in boxes)])
     southwards, columns = np.unique(np.column_stack([-found[:, 1], found[:, 0]]), axis=0).T
     longitude, latitude = _degrees(grid, columns, -southwards, spacing_metres)
-    names = [
-        f"grid_{grid.zone}_{column}_{row}_{spacing_metres:g}"
-        for column, row in zip(columns.tolist(), (-southwards).tolist(), strict=True)
-    ]
+    names = cell_names(grid.zone, columns, -southwards, spacing_metres)
     return pd.DataFrame(
         {
             "site_id": pd.Series(names, dtype="str"),
@@ -98,6 +95,12 @@ def grid_sites(grid: TileGrid, boxes: Sequence[BoundingBox], spacing_metres: flo
             "north_m": (0.5 - southwards) * spacing_metres,
         }
     )
+
+
+def cell_names(zone: str, columns: NDArray[np.integer], rows: NDArray[np.integer], spacing_metres: float) -> list[str]:
+    """What cells are called: zone, number east and north of its origin, and spacing; a map's cells as well."""
+    pairs = zip(columns.tolist(), rows.tolist(), strict=True)
+    return [f"grid_{zone}_{column}_{row}_{spacing_metres:g}" for column, row in pairs]
 
 
 def _inside(grid: TileGrid, box: BoundingBox, spacing: float) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from rasterio.warp import transform, transform_geom
 
 from model_utils.cities import BoundingBox
 from model_utils.errors import InputError
+from model_utils.ingest.scenes.sites import cell_names
 from model_utils.mapping.places.grid import WGS84, MapGrid, map_grid
 
 BLOCK_METRES = 25_000.0
@@ -60,7 +61,7 @@ class MapCells:
         zone = crs[-2:] + ("N" if crs[-3] == "6" else "S")
         east_m, north_m = (east + 0.5) * spacing, (north + 0.5) * spacing
         longitude, latitude = transform(crs, WGS84, east_m, north_m)
-        names = [f"grid_{zone}_{a}_{b}_{spacing:g}" for a, b in zip(east.tolist(), north.tolist(), strict=True)]
+        names = cell_names(zone, east, north, spacing)
         return pd.DataFrame(
             {
                 "site_id": pd.Series(names, dtype="str"),
