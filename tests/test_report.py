@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from matplotlib.image import imsave
+from PIL import Image
 from pyproj import Transformer
 from small_map import small_map
 
@@ -226,11 +226,11 @@ def test_a_scale_rises_and_has_colours(tmp_path: Path, scale: list[tuple[float, 
         write_page(tmp_path / "report.html", small_map(), scale=scale)
 
 
-def test_a_base_image_is_a_png_with_an_extent() -> None:
-    with pytest.raises(ValueError, match="expected the bytes of a PNG file"):
+def test_a_base_image_is_a_webp_with_an_extent() -> None:
+    with pytest.raises(ValueError, match="expected the bytes of a WebP file"):
         BaseImage(b"<svg/>", 0, 0, 1, 1)
     with pytest.raises(ValueError, match="expected left < right"):
-        BaseImage(png(), 1, 0, 0, 1)
+        BaseImage(webp(), 1, 0, 0, 1)
 
 
 def test_a_map_too_large_for_a_browser_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,9 +247,10 @@ def test_templates_are_shipped() -> None:
     assert sorted(listed) == sorted(path.name for path in folder.iterdir() if path.suffix not in (".py", ""))
 
 
-def png() -> bytes:
+def webp() -> bytes:
     buffer = io.BytesIO()
-    imsave(buffer, np.random.default_rng(0).uniform(size=(8, 8, 3)), format="png")
+    noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(buffer, "WEBP", lossless=True)
     return buffer.getvalue()
 
 
@@ -493,7 +494,7 @@ def test_a_phone_in_the_dark_needs_no_sideways_scrolling(reader: Reader, tmp_pat
 def test_a_map_of_one_period_over_an_image_without_stations(reader: Reader, tmp_path: Path) -> None:
     dataset = small_map(dates=1).drop_vars(["hotspot", "place_effect", "dissimilarity", "inside_applicability"])
     grid = grid_of(dataset)
-    picture = BaseImage(png(), grid.left - 600, grid.top - 9000, grid.left + 12_000, grid.top + 600)
+    picture = BaseImage(webp(), grid.left - 600, grid.top - 9000, grid.left + 12_000, grid.top + 600)
     write_page(tmp_path / "one.html", dataset, stations=None, base_image=picture, statistics=[], downloads={})
     reader.open(tmp_path / "one.html")
     assert reader.run("return [...document.querySelectorAll('#layers input')].map(one => one.id)") == [

@@ -20,7 +20,9 @@ from model_utils.mapping.files.netcdf import write_netcdf
 from model_utils.mapping.files.stac import stac_item, write_item
 from model_utils.mapping.job import MapJob
 from model_utils.mapping.layers import REASON
+from model_utils.mapping.places.sources import SceneTiles
 from model_utils.mapping.report.contents import MOST_VALUES, Scale
+from model_utils.mapping.report.ground_picture import ground_picture
 from model_utils.mapping.report.page import write_report
 from model_utils.mapping.stations import station_readings
 
@@ -83,8 +85,11 @@ def _page(
     edition = edition_of(job.scale, dataset["time"].to_numpy()[-1])
     scale: Scale = [(float(each.highest), each.name, each.colour) for each in edition.categories]
     notes = [*([caveat] if caveat else []), str(dataset.attrs["comment"]), *notes]
+    image = None
+    if isinstance(job.source, SceneTiles):
+        image = ground_picture(job.source.catalogue, job.cells.grid, model.ground_sample_distance_m)
     box = job.city.bounding_box
-    write_report(dataset, path, stations, statistics, made, downloads, scale, box=box, notes=notes)
+    write_report(dataset, path, stations, statistics, made, downloads, scale, image, box, notes)
 
 
 def _statistics(results: Path) -> tuple[list[dict[str, str]], list[str]]:

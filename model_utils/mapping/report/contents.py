@@ -45,22 +45,22 @@ class BaseImage:
     """A picture of the ground to draw below the map.
 
     Attributes:
-        png: The bytes of a PNG file, in the zone of the map, north up.
+        webp: The bytes of a WebP file, in the zone of the map, north up.
         left: Easting of its western edge, metres.
         bottom: Northing of its southern edge.
         right: Easting of its eastern edge.
         top: Northing of its northern edge.
     """
 
-    png: bytes
+    webp: bytes
     left: float
     bottom: float
     right: float
     top: float
 
     def __post_init__(self) -> None:
-        if not self.png.startswith(b"\x89PNG\r\n\x1a\n"):
-            raise ValueError("base image: expected the bytes of a PNG file")
+        if self.webp[:4] + self.webp[8:12] != b"RIFFWEBP":
+            raise ValueError("base image: expected the bytes of a WebP file")
         if not (self.left < self.right and self.bottom < self.top):
             raise ValueError("base image: expected left < right and bottom < top")
 
@@ -122,7 +122,7 @@ def _layers(dataset: xr.Dataset) -> dict[str, Packed]:
 
 def _image(grid: MapGrid, image: BaseImage) -> dict[str, object]:
     return {
-        "uri": "data:image/png;base64," + base64.b64encode(image.png).decode("ascii"),
+        "uri": "data:image/webp;base64," + base64.b64encode(image.webp).decode("ascii"),
         "left": (image.left - grid.left) / grid.spacing,
         "top": (grid.top - image.top) / grid.spacing,
         "width": (image.right - image.left) / grid.spacing,
