@@ -104,7 +104,7 @@ def _middle_view(views: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _stretched(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Each band from black to white; a last band says where there is a picture, height x width x 4."""
-    seen = (image > 0).any(axis=-1)
+    seen = np.asarray((image > 0).any(axis=-1))
     low, high = np.quantile(image[seen], [_DARKEST, _BRIGHTEST], axis=0)
     scaled = 255 * (image - low) / np.maximum(high - low, 1)
     colours = np.broadcast_to(np.rint(scaled).clip(0, 255), (*seen.shape, 3))
