@@ -14,7 +14,10 @@ from model_utils import atomic
 
 Config = TypeVar("Config")
 
-NOT_THE_EXPERIMENT = ("root", "resume", "overwrite", "workers", "jobs", "accelerator", "devices", "strategy")
+NOT_THE_EXPERIMENT = (
+    *("root", "resume", "overwrite"),
+    *("workers", "scheduler", "jobs", "accelerator", "devices", "strategy"),
+)
 """Fields that say where and how a run happens, not what it computes."""
 
 

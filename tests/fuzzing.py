@@ -166,7 +166,7 @@ def _judge(arena: Arena, outcome: Outcome, before: dict[str, bytes]) -> None:
     """0 and an archive that opens, or 2 and one line and the archive that was there; no leftovers, no other words."""
     *progress, last = outcome.error.splitlines() or [""]
     assert all(line.startswith(("scenes: ", "tiles: ")) for line in progress), outcome.error
-    assert not list(arena.archive.glob(".spool*")) + list(arena.archive.glob("*.partial*")), outcome.files.keys()
+    assert not list(arena.archive.glob(".shards*")) + list(arena.archive.glob("*.partial*")), outcome.files.keys()
     if outcome.code != 0:
         assert outcome.code == 2
         assert last.startswith("pm25 prepare: "), outcome.error

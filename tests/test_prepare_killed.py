@@ -108,7 +108,7 @@ def test_kills_leave_a_whole_archive_or_none(tmp_path: Path, turns: int) -> None
             if turn % 5 == 4:
                 assert run(None) == 0  # the next run completes it
                 assert contents(tmp_path) == whole
-                assert not list(folder.glob(".spool*"))
+                assert not list(folder.glob(".shards*"))
                 assert not list(folder.glob(".*partial"))
     assert killed >= turns // 2
     assert mid_write >= turns // 10  # kills that came while files were being written

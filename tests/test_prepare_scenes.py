@@ -30,7 +30,7 @@ from scene_city import (
 
 from model_utils.archive.reader import open_archive
 from model_utils.ingest.prepare import prepare
-from model_utils.ingest.scenes import spool
+from model_utils.ingest.scenes import shards
 
 
 @pytest.fixture
@@ -93,14 +93,14 @@ def test_two_workers_give_what_one_gives(root: Path) -> None:
     one = contents(root)
     prepare(config(root, grid_metres=300.0, workers=2, overwrite=True))
     assert contents(root) == one
-    assert not list((root / "data" / "Delhi").glob(".spool*"))
+    assert not list((root / "data" / "Delhi").glob(".shards*"))
 
 
 def test_only_the_new_scene_is_cut(root: Path, monkeypatch) -> None:
     prepare(config(root))
     cut = []
-    real = spool.cut_scene
-    monkeypatch.setattr(spool, "cut_scene", lambda scene, *rest: cut.append(scene.scene_id) or real(scene, *rest))
+    real = shards.cut_scene
+    monkeypatch.setattr(shards, "cut_scene", lambda scene, *rest: cut.append(scene.scene_id) or real(scene, *rest))
     write_scene(root, scene_name(5), pixels(5))
     prepare(config(root))
     assert cut == [scene_name(5)]

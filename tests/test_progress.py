@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from model_utils.ingest.progress import shown
+from model_utils.progress import shown
 
 
 class Terminal(io.StringIO):

@@ -19,11 +19,11 @@ from model_utils.comparison.hidden_truth.run import compare_with_truth
 from model_utils.comparison.ingredients import ingredients
 from model_utils.comparison.methods import MethodEntry, method_entries
 from model_utils.comparison.outcomes import collect, score_outcomes
-from model_utils.comparison.pool import run_tasks
 from model_utils.comparison.report import write_report
 from model_utils.comparison.rows import comparison_table
 from model_utils.comparison.starts import EmbeddedStarts, embed_starts
 from model_utils.comparison.tables import format_comparison
+from model_utils.comparison.timed_tasks import run_timed_tasks
 from model_utils.comparison.weather_model import keep_weather_model
 from model_utils.estimators.references.weather_inputs import weather_inputs
 from model_utils.evaluation.split_half import split_half
@@ -83,7 +83,7 @@ def _compare_at_stations(config: CompareConfig) -> None:
     missing = [cell for cell in cells if not stands(cell, folder / "cells", shared)]
     print(f"{len(cells)} cells, {len(cells) - len(missing)} of them there already", flush=True)
     work = CellWork(folder / "cells", shared, {run.name: run for run in runs})
-    seconds = run_tasks("cells", {cell.key: cell.entry.name for cell in missing}, work_on_cell, work, config.jobs)
+    seconds = run_timed_tasks("cells", {cell.key: cell.entry.name for cell in missing}, work_on_cell, work, config.jobs)
     computed = time.perf_counter()
 
     outcomes = collect(cells, folder / "cells", shared.samples)

@@ -13,10 +13,10 @@ from model_utils.configuration import package_version, record
 from model_utils.errors import InputError
 from model_utils.ingest.chips import ArrayChips, FolderChips, file_hash
 from model_utils.ingest.config import PrepareConfig
-from model_utils.ingest.progress import shown
 from model_utils.ingest.samples import archive_rows, chip_numbers
 from model_utils.ingest.side_files import forget_readings
 from model_utils.ingest.table import read_table, texts
+from model_utils.progress import shown
 from model_utils.project import archive_folder
 
 

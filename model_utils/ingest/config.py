@@ -30,6 +30,7 @@ _ONLY_SCENES = (
     "min_hours",
     "drop_flags",
     "skip_broken",
+    "scheduler",
 )
 _ONLY_READINGS = ("readings_format", "hour_stamp", "unit", "min_hours", "drop_flags")
 
@@ -67,7 +68,10 @@ class PrepareConfig:
             that the run prints.
         meteorology: Weather: a .csv file or folder of them, or ERA5 single levels as NetCDF; by default the
             weather columns of the readings.
-        workers: Scenes that are read at a time; by default as many as there are processors, at most 8.
+        workers: Processes that cut scenes, each one at a time; by default as many as there are processors, at most 8.
+            The archive does not depend on it.
+        scheduler: With --scenes, address of a Dask scheduler that stands, in place of --workers; its workers see the
+            same files under the same names.
         skip_broken: Leave out scenes that cannot be read, and name them, instead of stopping.
         licence: Licence of the imagery and readings, kept in the archive.
         attribution: Who must be named when the archive is used, kept in the archive.
@@ -101,6 +105,7 @@ class PrepareConfig:
     drop_flags: tuple[str, ...] | None = None
     meteorology: Path | None = None
     workers: int | None = None
+    scheduler: str | None = None
     skip_broken: bool = False
     licence: str = ""
     attribution: str = ""

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from model_utils.configuration import package_version, record
 from model_utils.errors import InputError
 from model_utils.ingest.config import PrepareConfig
 from model_utils.ingest.labelling import Labels, read_labels
-from model_utils.ingest.progress import shown
 from model_utils.ingest.scenes.assembly import content, held_parts, new_parts
 from model_utils.ingest.scenes.catalogue import Catalogue, find_scenes
 from model_utils.ingest.scenes.duplicates import without_byte_copies
@@ -28,13 +28,15 @@ from model_utils.ingest.scenes.grid import city_grid
 from model_utils.ingest.scenes.previous import COMMAND, Previous, read_previous, scenes_of
 from model_utils.ingest.scenes.scene import Scene
 from model_utils.ingest.scenes.settings import SceneSettings
+from model_utils.ingest.scenes.shards import CutSettings
 from model_utils.ingest.scenes.sites import nearly_one_place, station_sites
-from model_utils.ingest.scenes.spool import CutSettings
 from model_utils.ingest.scenes.tally import Tally
 from model_utils.ingest.side_files import forget_readings, has_readings, keep_readings
+from model_utils.parallel.tasks import Workers
+from model_utils.progress import counted
 from model_utils.project import archive_folder
 
-_SPOOL = ".spool-"
+_SHARDS = ".shards-"
 _HOW = ("scenes", "readings", "stations", "meteorology", "skip_broken")  # where files lie; what they hold is compared
 _MOST_WORKERS = 8
 
@@ -63,7 +65,7 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
     there = (target / METADATA).exists()
     replaced = scenes_of(target) if there and config.overwrite else set()
     with ArchiveWriter(target, config.tile_size, catalogue.bands, overwrite=True) as writer:
-        for leftover in target.glob(f"{_SPOOL}*"):
+        for leftover in target.glob(f"{_SHARDS}*"):
             shutil.rmtree(leftover, ignore_errors=True)  # of a killed run: the writer holds the folder's lock
         previous = read_previous(target, made) if there and not config.overwrite else None
         earlier = previous.archive.metadata.sources if previous else []
@@ -77,13 +79,15 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
             return
         table = labels.table(_times(scenes, previous))
         tally = Tally(copies)
-        with tempfile.TemporaryDirectory(prefix=_SPOOL, dir=target) as spool:
-            workers = config.workers or min(os.cpu_count() or 1, _MOST_WORKERS)
-            cut = _cut_settings(config, city, gsd, labels)
-            cutting = new_parts(new, files, city, cut, Path(spool), workers, config.skip_broken)
+        cut = _cut_settings(config, city, gsd, labels)
+        workers = Workers(config.workers or min(os.cpu_count() or 1, _MOST_WORKERS), config.scheduler)
+        with (
+            tempfile.TemporaryDirectory(prefix=_SHARDS, dir=target) as shards,
+            closing(new_parts(new, files, city, cut, Path(shards), workers, config.skip_broken)) as cutting,
+        ):
             kept = held_parts(previous, held) if previous else iter(())
             parts = heapq.merge(kept, cutting, key=lambda part: part.order)
-            for (part,) in shown(([part] for part in parts), len(new) + len(held), "scenes"):
+            for part in counted(parts, len(new) + len(held), "scenes"):
                 if tally.takes(part):
                     for chosen, tiles in part.blocks():
                         rows = labels.attached(part.rows.iloc[chosen].reset_index(drop=True), table)

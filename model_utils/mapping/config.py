@@ -35,7 +35,8 @@ class MapConfig:
         skip_broken: With --scenes, as in prepare.
         min_valid_fraction: Leave out a tile with a smaller share of valid pixels.
         workers: Processes on this machine.
-        scheduler: Address of a Dask scheduler that stands, in place of --workers.
+        scheduler: Address of a Dask scheduler that stands, in place of --workers; its workers see the same files under
+            the same names.
         name: Of the folder in results/<City>/; by default map_<experiment>.
         overwrite: Replace a map of other settings.
         root: Folder that holds data/ and results/.

@@ -30,8 +30,9 @@ from model_utils.mapping.blocks import (
 from model_utils.mapping.config import MapConfig
 from model_utils.mapping.job import MapJob, opened
 from model_utils.mapping.layers import REASONS
-from model_utils.mapping.tasks import run_tasks
 from model_utils.mapping.writing import write_map
+from model_utils.parallel.tasks import Workers, results_as_completed
+from model_utils.progress import counted
 from model_utils.project import archive_folder, results_folder
 
 IDENTITY = "map.json"
@@ -105,7 +106,9 @@ def _worked_out(job: MapJob, work: BlockWork) -> xr.Dataset:
     if not stands(work.path(AIR)):
         work_on_air(work)
     missing = [number for number in numbers if not stands(work.path(number))]
-    run_tasks("blocks", work_on_block, work, missing, config.workers, config.scheduler)
+    written = results_as_completed(work_on_block, work, missing, Workers(config.workers, config.scheduler))
+    for _ in counted(written, len(missing), "blocks"):
+        pass
     blocks: Iterator[tuple[pd.DataFrame, Block]] = (
         (job.blocks[number], read_block(work.path(number))) for number in numbers
     )

@@ -14,9 +14,9 @@ from model_utils.configuration import package_version, record
 from model_utils.errors import InputError
 from model_utils.ingest.chips import file_hash
 from model_utils.ingest.labelling import station_readings
-from model_utils.ingest.progress import shown
 from model_utils.ingest.readings.labels import daily_labels
 from model_utils.ingest.side_files import forget_readings
+from model_utils.progress import shown
 from model_utils.project import archive_folder
 from model_utils.simulation.config import SimulateConfig
 from model_utils.simulation.haze import simulate_haze

@@ -11,7 +11,7 @@ from model_utils.comparison.config import CompareConfig
 from model_utils.comparison.hidden_truth.draws import TruthWork, truth_tasks, work_on_truth
 from model_utils.comparison.hidden_truth.table import truth_differences, truth_pairs, truth_table
 from model_utils.comparison.hidden_truth.worlds import truth_world
-from model_utils.comparison.pool import run_tasks
+from model_utils.comparison.timed_tasks import run_timed_tasks
 from model_utils.evaluation.words import interval
 from model_utils.figures.hidden_truth import draw_hidden_truth
 from model_utils.figures.saving import save_figure
@@ -41,7 +41,7 @@ def compare_with_truth(config: CompareConfig, folder: Path) -> tuple[pd.DataFram
     missing = {key: method for key, method in tasks.items() if not work.stands(key)}
     standing = len(tasks) - len(missing)
     print(f"hidden truth: {len(tasks)} tasks in {len(worlds)} cities, {standing} of them done already", flush=True)
-    seconds = run_tasks("hidden truth", missing, work_on_truth, work, config.jobs)
+    seconds = run_timed_tasks("hidden truth", missing, work_on_truth, work, config.jobs)
 
     draws = pd.concat([pd.read_parquet(work.path(key)) for key in tasks], ignore_index=True)
     table = truth_table(draws, entries)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,8 @@ from model_utils.errors import InputError
 from model_utils.ingest.chips import tiles_per_block
 from model_utils.ingest.scenes.previous import SITE_AND_SCENE, Previous
 from model_utils.ingest.scenes.scene import Scene
-from model_utils.ingest.scenes.spool import CutSettings, spooled, tile_hashes
+from model_utils.ingest.scenes.shards import CutSettings, scene_shards, tile_hashes
+from model_utils.parallel.tasks import Workers
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,9 @@ def new_parts(
     city: City,
     settings: CutSettings,
     folder: Path,
-    workers: int,
+    workers: Workers,
     skip_broken: bool,
-) -> Iterator[Part]:
+) -> Generator[Part, None, None]:
     """Cuts scenes.
 
     Args:
@@ -98,15 +99,15 @@ def new_parts(
         sources: By file, what `archive.json` will say of it.
         city: Its time zone decides the local date.
         settings: How to cut.
-        folder: Where tiles lie until they are taken.
-        workers: Number of processes.
+        folder: Where shards lie until they are taken.
+        workers: Who cuts.
         skip_broken: Give a scene that cannot be read as a part without tiles instead of raising its error.
 
     Raises:
-        InputError: A scene cannot be read.
+        InputError: A scene cannot be read, workers keep dying, or there is no such scheduler.
     """
     size, bands = settings.grid.tile_size, len(scenes[0].bands) if scenes else 0
-    for scene, result in spooled(scenes, settings, folder, workers, skip_broken):
+    for scene, result in scene_shards(scenes, settings, folder, workers, skip_broken):
         entry: dict[str, Any] = {
             "time_utc": scene.time_utc.isoformat(),
             "time_source": scene.time_source,

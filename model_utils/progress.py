@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Block = TypeVar("Block", bound=Any)
+Item = TypeVar("Item")
 
 
 def shown(blocks: Iterable[Block], total: int, what: str) -> Iterator[Block]:
@@ -30,3 +31,9 @@ def shown(blocks: Iterable[Block], total: int, what: str) -> Iterator[Block]:
         for block in blocks:
             yield block
             progress.advance(task, len(block))
+
+
+def counted(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """Passes items on, each of which counts as one; see `shown`."""
+    for (item,) in shown(((item,) for item in items), total, what):
+        yield item

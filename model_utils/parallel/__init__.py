@@ -1,0 +1,1 @@
+"""Work that outgrows one process."""
