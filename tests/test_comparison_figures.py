@@ -15,10 +15,10 @@ from matplotlib.text import Text
 
 from model_utils.estimators.references.catalogue import REFERENCES
 from model_utils.evaluation.words import FAMILIES
-from model_utils.figures.anomaly_panels import draw_anomaly_panels
-from model_utils.figures.differences import draw_differences
-from model_utils.figures.label_efficiency import columns_of_panels, count_names, draw_label_efficiency
-from model_utils.figures.method_scores import draw_method_scores
+from model_utils.figures.comparison.anomaly_panels import draw_anomaly_panels
+from model_utils.figures.comparison.differences import draw_differences
+from model_utils.figures.comparison.label_efficiency import columns_of_panels, count_names, draw_label_efficiency
+from model_utils.figures.comparison.method_scores import draw_method_scores
 from model_utils.figures.methods import STARTS, method_colour, method_marker
 
 METHODS = {

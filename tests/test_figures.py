@@ -15,18 +15,18 @@ from matplotlib.figure import Figure
 
 from model_utils.evaluation.coverage import coverage_table
 from model_utils.evaluation.statistics import evaluate
-from model_utils.figures.contact_sheet import draw_contact_sheet
-from model_utils.figures.coverage import draw_coverage
+from model_utils.figures.archive.contact_sheet import draw_contact_sheet
 from model_utils.figures.demo_summary import draw_demo_summary
-from model_utils.figures.learning_curve import draw_learning_curve
-from model_utils.figures.predicted_observed import draw_predicted_observed
-from model_utils.figures.pretraining_curves import draw_pretraining_curves
+from model_utils.figures.experiment.coverage import draw_coverage
+from model_utils.figures.experiment.learning_curve import draw_learning_curve
+from model_utils.figures.experiment.predicted_observed import draw_predicted_observed
+from model_utils.figures.experiment.pretraining_curves import draw_pretraining_curves
+from model_utils.figures.experiment.station_anomalies import draw_station_anomalies
+from model_utils.figures.experiment.station_map import draw_station_map
+from model_utils.figures.experiment.station_means import draw_station_means
+from model_utils.figures.experiment.time_series import draw_time_series
 from model_utils.figures.saving import save_figure
-from model_utils.figures.station_anomalies import draw_station_anomalies
-from model_utils.figures.station_map import draw_station_map
-from model_utils.figures.station_means import draw_station_means
 from model_utils.figures.style import OBSERVED, PREDICTED
-from model_utils.figures.time_series import draw_time_series
 
 HISTORY = pd.DataFrame({"epoch": [0, 1, 2], "train_loss": [1.0, 0.5, 0.3], "validation_loss": [1.1, 0.7, 0.8]})
 METRICS = pd.DataFrame(

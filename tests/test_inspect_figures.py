@@ -10,9 +10,9 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from model_utils.figures.calendar import CLOUDY, NO_IMAGE, NO_READING, READING, STATES, draw_calendar
-from model_utils.figures.site_map import KM_PER_DEGREE, draw_site_map
-from model_utils.figures.tiles_by_date import draw_tiles_by_date
+from model_utils.figures.archive.calendar import CLOUDY, NO_IMAGE, NO_READING, READING, STATES, draw_calendar
+from model_utils.figures.archive.site_map import KM_PER_DEGREE, draw_site_map
+from model_utils.figures.archive.tiles_by_date import draw_tiles_by_date
 from model_utils.inspection.inspect import _as_shown
 
 

@@ -12,7 +12,7 @@ from messy_archive import DELHI, HELD_OUT, TRAINING, YEARS, messy_rows, write
 
 from model_utils.archive.quality import quality_counts
 from model_utils.archive.reader import TileArchive, open_archive
-from model_utils.figures.calendar import CLOUDY, NO_IMAGE, NO_READING, READING, draw_calendar
+from model_utils.figures.archive.calendar import CLOUDY, NO_IMAGE, NO_READING, READING, draw_calendar
 from model_utils.inspection.coverage import choose_tiles, coverage
 from model_utils.inspection.samples import read_samples, station_rows
 from model_utils.inspection.summary import by_site, summarise

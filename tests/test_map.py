@@ -240,21 +240,6 @@ def test_a_finished_map_is_kept_and_an_interrupted_one_goes_on(town, capsys, mon
     assert not list(folder.parent.glob(".whole*"))
 
 
-def test_a_notebook_needs_no_shell(town):
-    import model_utils
-    from model_utils import MapConfig as Config
-
-    given = Config(city="Town", model=str(town / "model"), period="year", root=town, keep_outside=True)
-    dataset = model_utils.predict_map(given)
-    middle = pd.DataFrame({"latitude": [28.635], "longitude": [77.225]})
-    said = model_utils.predict_at(given, middle)
-    assert dataset["pm25"].notnull().any()
-    assert len(said) == len(dataset["time"]) == 1
-    assert model_utils.load_model(town / "model").model.city == "Town"
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = model_utils.nothing
-
-
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # of rasterio's own use of affine
 @pytest.mark.parametrize("crs", ["EPSG:32644", "EPSG:4326"])
 def test_scenes_in_another_projection_give_the_same_map(town, tmp_path, crs):

@@ -16,6 +16,8 @@ from model_utils.estimators.network import PaperHead, TunedHead
 from model_utils.sampling.splits import validation_rows
 
 SETTINGS = HeadSettings(epochs=30, patience=5, batch_size=64)
+ROWS = pd.DataFrame(index=range(600))
+"""Of a head, which looks at features alone."""
 
 
 def world(stations=10, days=20, width=6):
@@ -155,3 +157,40 @@ def test_a_spatial_loss_without_dates_is_refused():
     _, features, target, site, _ = world()
     with pytest.raises(ValueError, match=r"spatial_weight 0\.5: dates are missing"):
         fit_head(features, target, site >= 7, HeadSettings(spatial_weight=0.5))
+
+
+def test_head_reaches_least_squares_on_a_linear_problem():
+    generator = np.random.default_rng(0)
+    features = generator.normal(3, 2, (600, 10)).astype(np.float32)
+    target = 50 + features @ generator.normal(size=10) * 5
+    validation = np.arange(600) >= 500
+    fitted = fit_head(features, target, validation, HeadSettings(epochs=150, dropout=0.0))
+    residual = fitted.predict(ROWS[:100], features[validation]).mean - target[validation]
+    assert np.sqrt((residual**2).mean()) < 0.1 * target.std()
+    history = fitted.history
+    assert history["validation_loss"].idxmin() + 1 == fitted.best_epoch
+    again = fit_head(features, target, validation, HeadSettings(epochs=150, dropout=0.0))
+    np.testing.assert_array_equal(*(each.predict(ROWS, features).mean for each in (fitted, again)))
+
+
+def test_head_stops_early_and_ignores_validation_targets_in_its_gradients():
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(200, 6)).astype(np.float32)
+    target = generator.normal(size=200)
+    validation = np.arange(200) >= 150
+    fitted = fit_head(features, target, validation, HeadSettings(epochs=500, patience=5))
+    assert len(fitted.history) < 500
+    assert len(fitted.history) == fitted.best_epoch + 5
+    other = target.copy()
+    other[validation] += 1000
+    changed = fit_head(features, other, validation, HeadSettings(epochs=500, patience=5))
+    np.testing.assert_array_equal(
+        fitted.history["train_loss"].iloc[:3].to_numpy(), changed.history["train_loss"].iloc[:3].to_numpy()
+    )
+    assert fitted.state["target_mean"] == changed.state["target_mean"]
+
+
+def test_constant_target_and_dead_features_are_survived():
+    features = np.zeros((20, 4), dtype=np.float32)
+    fitted = fit_head(features, np.full(20, 80.0), np.arange(20) >= 15, HeadSettings(epochs=5))
+    np.testing.assert_allclose(fitted.predict(ROWS[:20], features).mean, 80, atol=5)

@@ -11,7 +11,6 @@ import torch
 import yaml
 from conftest import write_small_archive
 
-from contrastive_models.embedding import embed
 from contrastive_models.encoders import create_encoder
 from model_utils.archive.reader import open_archive
 from model_utils.archive.writer import ArchiveWriter
@@ -21,13 +20,8 @@ from model_utils.cli.verbs import SUPERVISE
 from model_utils.configuration import from_preset
 from model_utils.errors import InputError
 from model_utils.estimators.city_model import load_city_model
-from model_utils.estimators.conformal import calibrated_intervals
-from model_utils.estimators.estimator import without_sd
-from model_utils.estimators.finetuned import FineTuneSettings, finetune
-from model_utils.estimators.head import HeadSettings, fit_head
 from model_utils.estimators.references.catalogue import REFERENCES
 from model_utils.evaluation.statistics import KEYS, evaluate
-from model_utils.features.starting_encoder import starting_encoder
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.run import pretrain
 from model_utils.project import SHIPPED_ROOT, results_folder
@@ -44,8 +38,6 @@ FIGURES = {
     "station_means",
     "time_series",
 }
-ROWS = pd.DataFrame(index=range(600))
-"""Of a head, which looks at features alone."""
 FLAGS = ("low", "saturated", "spike", "stuck")
 
 
@@ -344,25 +336,6 @@ def test_what_the_image_adds_is_the_difference_to_the_field_alone(small_root, va
         assert added[f"{key}_ci95"][0] <= added[key] <= added[f"{key}_ci95"][1]
 
 
-def test_fine_tuning_calibrates_its_intervals_on_validation_stations(small_root):
-    experiment = config(small_root, finetune=True, epochs=2)
-    statistics = run_experiment(experiment)
-    rows = predictions_of(experiment)
-    test, kept = rows[rows["split"] == "test"], rows[rows["split"] == "validation"]
-    observed, unseen, station = (kept[name].to_numpy() for name in ("observed", "predicted", "site_id"))
-    expected = calibrated_intervals(observed, without_sd(unseen), station, without_sd(test["predicted"].to_numpy()))
-    np.testing.assert_allclose(test[["lower", "upper"]].to_numpy().T, expected)
-    assert statistics["coverage"] is not None
-    assert statistics["temporal_r"] is None  # no fine-tuning without a date
-    few = run_experiment(config(small_root, finetune=True, epochs=1, stations=9))
-    assert few["coverage"] is None  # two validation stations say nothing of how stations differ
-
-
-def test_fine_tuning_refuses_the_spatial_loss(small_root):
-    with pytest.raises(ValueError, match=r"--spatial_weight: found 2 with --finetune"):
-        config(small_root, finetune=True, spatial_weight=2.0)
-
-
 def test_a_spatial_loss_is_one_of_dates_also_in_refits(small_root):
     plain, spatial = (run_experiment(config(small_root, spatial_weight=weight)) for weight in (0.0, 3.0))
     assert spatial["experiment"] != plain["experiment"]
@@ -393,70 +366,6 @@ def test_weights_alone_say_their_start(small_root):
     )
     assert statistics["experiment"] == "place_and_day_SimSiam_regular_test_resnet"
     assert not statistics["transductive"]
-
-
-def test_fine_tuning_keeps_its_best_epoch(small_root):
-    settings = FineTuneSettings(epochs=6, learning_rate=0.05, encoder_learning_rate=0.05)
-    archive = open_archive(small_root / "data" / "Delhi")
-    labelled = archive.subset(archive.samples["pm25"].notna().to_numpy())
-    validation = labelled.samples["site_id"].isin(["DTU", "Loni", "ITO"]).to_numpy(copy=True)
-    pm25 = labelled.samples["pm25"].to_numpy(np.float64)
-    start = starting_encoder(config(small_root).source, labelled)
-    fitted = finetune(labelled, pm25, validation, start, settings)
-    kept = labelled.subset(validation)
-    features = embed(start.encoder, kept.tiles, len(kept), start.mean, start.std)
-    error = (fitted.predict(kept.samples, features).mean - pm25[validation]) / float(fitted.state["target_std"])
-    assert fitted.best_epoch < 6  # such rates overshoot, or this test says nothing
-    assert (error**2).mean() == pytest.approx(fitted.history["validation_loss"].min(), rel=0.05)
-
-
-def test_fine_tuning_from_random_numbers_stays_near_the_readings(small_root):
-    """A random encoder's features vary little at first: in units of that, they exploded as it trained."""
-    settings = FineTuneSettings(epochs=3, learning_rate=1e-3, encoder_learning_rate=1e-3)
-    archive = open_archive(small_root / "data" / "Delhi")
-    labelled = archive.subset(archive.samples["pm25"].notna().to_numpy())
-    validation = labelled.samples["site_id"].isin(["DTU", "Loni", "ITO"]).to_numpy(copy=True)
-    pm25 = labelled.samples["pm25"].to_numpy(np.float64)
-    start = starting_encoder(config(small_root).source, labelled)
-    fitted = finetune(labelled, pm25, validation, start, settings)
-    assert fitted.history["validation_loss"].max() < 3  # variances of the readings; the mean alone scores about 1
-
-
-def test_head_reaches_least_squares_on_a_linear_problem():
-    generator = np.random.default_rng(0)
-    features = generator.normal(3, 2, (600, 10)).astype(np.float32)
-    target = 50 + features @ generator.normal(size=10) * 5
-    validation = np.arange(600) >= 500
-    fitted = fit_head(features, target, validation, HeadSettings(epochs=150, dropout=0.0))
-    residual = fitted.predict(ROWS[:100], features[validation]).mean - target[validation]
-    assert np.sqrt((residual**2).mean()) < 0.1 * target.std()
-    history = fitted.history
-    assert history["validation_loss"].idxmin() + 1 == fitted.best_epoch
-    again = fit_head(features, target, validation, HeadSettings(epochs=150, dropout=0.0))
-    np.testing.assert_array_equal(*(each.predict(ROWS, features).mean for each in (fitted, again)))
-
-
-def test_head_stops_early_and_ignores_validation_targets_in_its_gradients():
-    generator = np.random.default_rng(0)
-    features = generator.normal(size=(200, 6)).astype(np.float32)
-    target = generator.normal(size=200)
-    validation = np.arange(200) >= 150
-    fitted = fit_head(features, target, validation, HeadSettings(epochs=500, patience=5))
-    assert len(fitted.history) < 500
-    assert len(fitted.history) == fitted.best_epoch + 5
-    other = target.copy()
-    other[validation] += 1000
-    changed = fit_head(features, other, validation, HeadSettings(epochs=500, patience=5))
-    np.testing.assert_array_equal(
-        fitted.history["train_loss"].iloc[:3].to_numpy(), changed.history["train_loss"].iloc[:3].to_numpy()
-    )
-    assert fitted.state["target_mean"] == changed.state["target_mean"]
-
-
-def test_constant_target_and_dead_features_are_survived():
-    features = np.zeros((20, 4), dtype=np.float32)
-    fitted = fit_head(features, np.full(20, 80.0), np.arange(20) >= 15, HeadSettings(epochs=5))
-    np.testing.assert_allclose(fitted.predict(ROWS[:20], features).mean, 80, atol=5)
 
 
 @pytest.mark.parametrize(

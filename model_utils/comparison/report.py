@@ -18,11 +18,11 @@ from model_utils.comparison.outcomes import Outcome
 from model_utils.comparison.tables import write_tables
 from model_utils.configuration import save_config
 from model_utils.evaluation.coverage import coverage_table
-from model_utils.figures.anomaly_panels import draw_anomaly_panels
-from model_utils.figures.coverage import draw_coverage
-from model_utils.figures.differences import draw_differences
-from model_utils.figures.label_efficiency import draw_label_efficiency
-from model_utils.figures.method_scores import draw_method_scores
+from model_utils.figures.comparison.anomaly_panels import draw_anomaly_panels
+from model_utils.figures.comparison.differences import draw_differences
+from model_utils.figures.comparison.label_efficiency import draw_label_efficiency
+from model_utils.figures.comparison.method_scores import draw_method_scores
+from model_utils.figures.experiment.coverage import draw_coverage
 from model_utils.figures.saving import save_figure
 
 PREDICTION_COLUMNS = (

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from model_utils.figures.contact_sheet import draw_tile
-from model_utils.figures.station_map import draw_map_panels
+from model_utils.figures.archive.contact_sheet import draw_tile
+from model_utils.figures.experiment.station_map import draw_map_panels
 from model_utils.figures.style import OBSERVED, PREDICTED, QUIET, SMALL, label, new_figure
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model_utils.figures.calendar import CLOUDY, NO_IMAGE, NO_READING, READING
+from model_utils.figures.archive.calendar import CLOUDY, NO_IMAGE, NO_READING, READING
 from model_utils.sampling.clouds import clear_tiles
 
 

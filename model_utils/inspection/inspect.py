@@ -13,12 +13,12 @@ from model_utils import atomic
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.cities import City, load_city
 from model_utils.errors import InputError
-from model_utils.figures.calendar import draw_calendar
-from model_utils.figures.contact_sheet import draw_contact_sheet
+from model_utils.figures.archive.calendar import draw_calendar
+from model_utils.figures.archive.contact_sheet import draw_contact_sheet
+from model_utils.figures.archive.site_map import draw_site_map
+from model_utils.figures.archive.tiles_by_date import draw_tiles_by_date
 from model_utils.figures.saving import save_figure
-from model_utils.figures.site_map import draw_site_map
 from model_utils.figures.style import place_names, plain
-from model_utils.figures.tiles_by_date import draw_tiles_by_date
 from model_utils.inspection.config import InspectConfig
 from model_utils.inspection.coverage import choose_tiles, coverage
 from model_utils.inspection.samples import read_samples, station_rows

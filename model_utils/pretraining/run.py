@@ -26,7 +26,7 @@ from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.cities import City, load_city
 from model_utils.configuration import package_version, record, save_config
 from model_utils.errors import InputError
-from model_utils.figures.pretraining_curves import draw_pretraining_curves
+from model_utils.figures.experiment.pretraining_curves import draw_pretraining_curves
 from model_utils.figures.saving import save_figure
 from model_utils.hardware import has_cuda, resolve_precision
 from model_utils.pretraining.collapse_check import CollapseCheck

@@ -16,14 +16,14 @@ from model_utils.estimators.finetuned import FittedFineTuned
 from model_utils.estimators.head import FittedHead
 from model_utils.evaluation.coverage import coverage_table
 from model_utils.evaluation.table import statistics_table
-from model_utils.figures.coverage import draw_coverage
-from model_utils.figures.learning_curve import draw_learning_curve
-from model_utils.figures.predicted_observed import draw_predicted_observed
+from model_utils.figures.experiment.coverage import draw_coverage
+from model_utils.figures.experiment.learning_curve import draw_learning_curve
+from model_utils.figures.experiment.predicted_observed import draw_predicted_observed
+from model_utils.figures.experiment.station_anomalies import draw_station_anomalies
+from model_utils.figures.experiment.station_map import draw_station_map
+from model_utils.figures.experiment.station_means import draw_station_means
+from model_utils.figures.experiment.time_series import draw_time_series
 from model_utils.figures.saving import save_figure
-from model_utils.figures.station_anomalies import draw_station_anomalies
-from model_utils.figures.station_map import draw_station_map
-from model_utils.figures.station_means import draw_station_means
-from model_utils.figures.time_series import draw_time_series
 
 
 def write_predictions(path: Path, predictions: pd.DataFrame) -> None:

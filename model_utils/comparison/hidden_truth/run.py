@@ -13,7 +13,7 @@ from model_utils.comparison.hidden_truth.table import truth_differences, truth_p
 from model_utils.comparison.hidden_truth.worlds import truth_world
 from model_utils.comparison.timed_tasks import run_timed_tasks
 from model_utils.evaluation.words import interval
-from model_utils.figures.hidden_truth import draw_hidden_truth
+from model_utils.figures.comparison.hidden_truth import draw_hidden_truth
 from model_utils.figures.saving import save_figure
 from model_utils.project import archive_folder
 

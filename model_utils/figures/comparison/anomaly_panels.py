@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from model_utils.evaluation.spatial import station_table
+from model_utils.figures.experiment.station_anomalies import ANOMALIES, draw_anomalies
 from model_utils.figures.methods import method_colour, method_name
-from model_utils.figures.station_anomalies import ANOMALIES, draw_anomalies
 from model_utils.figures.style import PM25, SMALL, label, mark_simulated, new_figure, score
 
 MOST_COLUMNS = 5

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from model_utils.figures.contact_sheet import draw_tile
+from model_utils.figures.archive.contact_sheet import draw_tile
 from model_utils.figures.style import SMALL, mark_simulated, new_figure
 
 

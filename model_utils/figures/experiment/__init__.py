@@ -1,0 +1,1 @@
+"""How an encoder trained, and what an experiment predicts."""
