@@ -37,7 +37,7 @@ class EncoderMetadata:
         archive_sha256: Content hash of the tiles' archive.
         package_version: Version of this software.
         seed: Seed of the run.
-        seen_sites: Sites whose images it was trained on.
+        seen_ground: Which ground its images showed, as whoever trained it writes that; empty where it is not known.
     """
 
     encoder: str
@@ -52,7 +52,7 @@ class EncoderMetadata:
     archive_sha256: str
     package_version: str
     seed: int
-    seen_sites: tuple[str, ...] = field(repr=False)
+    seen_ground: str = field(default="", repr=False)
 
 
 def save_encoder(path: Path, encoder: nn.Module, metadata: EncoderMetadata) -> None:
@@ -81,7 +81,7 @@ def read_encoder(path: Path) -> tuple[dict[str, Tensor], EncoderMetadata]:
         raw = json.loads(described)
         if not isinstance(raw, dict):
             raise TypeError("metadata is not a mapping")
-        known = {item.name for item in fields(EncoderMetadata)}
+        known = {item.name for item in fields(EncoderMetadata)} - ({"seen_ground"} - raw.keys())
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
         return tensors, EncoderMetadata(**{key: values[key] for key in known})
     except (json.JSONDecodeError, TypeError, KeyError) as error:

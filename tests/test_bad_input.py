@@ -37,7 +37,6 @@ def weights(root: Path, bands: tuple[str, ...]) -> Path:
         archive_sha256="",
         package_version="",
         seed=0,
-        seen_sites=(),
     )
     save_encoder(path, create_encoder("test_resnet", len(bands), 32), metadata)
     return path

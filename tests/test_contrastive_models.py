@@ -38,7 +38,7 @@ METADATA = EncoderMetadata(
     archive_sha256="0" * 64,
     package_version="0",
     seed=0,
-    seen_sites=("a", "b"),
+    seen_ground="{}",
 )
 
 

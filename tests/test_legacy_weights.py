@@ -235,7 +235,7 @@ def test_inputs_are_normalised_on_the_training_stations(small_root) -> None:
     training = open_archive(small_root / "data" / "Delhi").subset(np.arange(50))
     start = starting_encoder(source, training)
     assert (start.mean, start.std) == band_statistics(training, source.seed)
-    assert start.seen_sites is None
+    assert start.seen_ground is None
     assert start.sha256 == weights_hash(start.encoder)
 
 

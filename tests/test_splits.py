@@ -16,7 +16,6 @@ from model_utils.project import SHIPPED_ROOT
 from model_utils.sampling.splits import (
     contiguous_folds,
     held_out_sites,
-    overlapping_sites,
     random_stations,
     station_table,
     validation_rows,
@@ -85,18 +84,6 @@ def test_names_in_any_script_are_told_apart():
         assert held_out_sites(sites, replace(city, stations=listed)) == sorted(["天坛", "万寿西宫"])
     with pytest.raises(InputError, match="other side"):
         held_out_sites(sites, replace(city, stations=(*stations, Station("东-四", 1.0, 1.0, "test"))))
-
-
-def test_overlapping_tiles_are_those_whose_squares_meet():
-    sites = pd.DataFrame(
-        {
-            "site_id": ["held", "near", "corner", "far", "north"],
-            "latitude": [28.6, 28.6, 28.6 + 0.0017, 28.6, 28.6 + 0.00185],
-            "longitude": [77.0, 77.0 + 0.0019, 77.0 + 0.0019, 77.0 + 0.0022, 77.0],
-        }
-    )
-    # 200 m tiles: 0.0018 degrees north, 0.00205 degrees east at this latitude
-    assert overlapping_sites(sites, ["held"], 200.0) == ["corner", "held", "near"]
 
 
 @settings(max_examples=60, deadline=None)

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from model_utils.comparison.methods import MethodEntry
 from model_utils.comparison.outcomes import Outcome
 from model_utils.evaluation.coverage import coverage
 from model_utils.evaluation.paired import Replicates, summary
+from model_utils.sampling.tile_ground import TileGround
 
 
 def comparison_table(
     outcomes: Sequence[Outcome],
     scored: Sequence[Replicates],
-    seen_sites: Mapping[str, frozenset[str] | None],
+    seen_ground: Mapping[str, TileGround | None],
+    side_m: float,
     level: float,
     draws: int,
     seed: int,
@@ -26,7 +29,8 @@ def comparison_table(
     Args:
         outcomes: As from `collect`.
         scored: As from `score_outcomes`.
-        seen_sites: start -> sites whose images its encoder was trained on; None where that is not known.
+        seen_ground: start -> what the tiles showed that its encoder was trained on; None where that is not known.
+        side_m: Side of the tiles that are predicted, metres.
         level: Of the prediction intervals.
         draws: Resamplings behind the interval of their coverage.
         seed: Of these.
@@ -46,7 +50,7 @@ def comparison_table(
             "uses_same_day_readings": entry.uses_same_day_readings,
             "uses_images": entry.uses_images,
             "uses_weather": entry.uses_weather,
-            "transductive": _transductive(entry, runs, seen_sites),
+            "transductive": _transductive(entry, runs[0], seen_ground, side_m),
             "trials": outcome.trials,
         }
         scores = summary(replicated)
@@ -65,10 +69,13 @@ def comparison_table(
 
 
 def _transductive(
-    entry: MethodEntry, runs: Sequence[pd.DataFrame], seen_sites: Mapping[str, frozenset[str] | None]
+    entry: MethodEntry, run: pd.DataFrame, seen_ground: Mapping[str, TileGround | None], side_m: float
 ) -> bool | None:
-    """Whether its encoder was trained on images of test stations; None where that is not known."""
+    """Whether its encoder was trained on ground that tiles of test stations show; None where that is not known."""
     if not entry.start:
         return False
-    seen = seen_sites[entry.start]
-    return None if seen is None else bool(seen & set(runs[0]["site_id"]))
+    seen = seen_ground[entry.start]
+    if seen is None:
+        return None
+    places = run[["latitude", "longitude"]].drop_duplicates().to_numpy(np.float64)
+    return bool(seen.shown_in(places[:, 0], places[:, 1], side_m).any())

@@ -31,6 +31,7 @@ from model_utils.features.labelled import clear_archive, with_reading
 from model_utils.project import archive_folder, results_folder
 from model_utils.sampling.designs import DesignSettings, held_out_stations, make_runs
 from model_utils.sampling.splits import station_table
+from model_utils.sampling.tile_ground import tile_side_m
 
 
 def compare(config: CompareConfig) -> None:
@@ -89,7 +90,13 @@ def _compare_at_stations(config: CompareConfig) -> None:
     outcomes = collect(cells, folder / "cells", shared.samples)
     scores = score_outcomes(outcomes, config.bootstrap_draws, config.seed)
     table = comparison_table(
-        outcomes, scores, starts.seen_sites, config.interval_level, config.bootstrap_draws, config.seed
+        outcomes,
+        scores,
+        starts.seen_ground,
+        tile_side_m(archive.metadata),
+        config.interval_level,
+        config.bootstrap_draws,
+        config.seed,
     )
     differences = comparison_differences(outcomes, scores, pairs(entries))
     heading = [*_heading(config, archive, labelled, where, table), *starts.notes]

@@ -16,6 +16,7 @@ from model_utils.features.starting_encoder import starting_encoder
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.run import pretrain
 from model_utils.project import weights_path
+from model_utils.sampling.tile_ground import TileGround
 
 CONTRASTIVE = ("SimCLR", "SimSiam")
 
@@ -26,13 +27,13 @@ class EmbeddedStarts:
 
     Attributes:
         embeddings: (start, seed) -> NPY file of its features.
-        seen_sites: start -> sites whose images it was trained on; None where the weights do not say it.
+        seen_ground: start -> what the tiles showed that it was trained on; None where the weights do not say it.
         skipped: start -> why it is not there.
         notes: What differs between the trainings of the starts, a line each.
     """
 
     embeddings: dict[tuple[str, int], Path]
-    seen_sites: dict[str, frozenset[str] | None]
+    seen_ground: dict[str, TileGround | None]
     skipped: dict[str, str]
     notes: list[str]
 
@@ -59,8 +60,8 @@ def embed_starts(config: CompareConfig, clear: TileArchive, training: TileArchiv
                 print(f"skipped: {start}: {error}", flush=True)
                 break
             found.embeddings[start, seed] = embeddings_file(clear, encoder, config.accelerator)
-            found.seen_sites[start] = encoder.seen_sites
-    found.notes.extend(_training_notes(config, clear, [start for start in config.starts if start in found.seen_sites]))
+            found.seen_ground[start] = encoder.seen_ground
+    found.notes.extend(_training_notes(config, clear, [start for start in config.starts if start in found.seen_ground]))
     return found
 
 

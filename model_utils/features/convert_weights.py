@@ -44,7 +44,6 @@ def convert_weights(config: ConvertWeightsConfig) -> None:
         archive_sha256="",
         package_version=package_version(),
         seed=0,
-        seen_sites=(),
     )
     with atomic.replacing(config.output) as temporary:
         save_encoder(temporary, legacy.module, metadata)
@@ -52,7 +51,7 @@ def convert_weights(config: ConvertWeightsConfig) -> None:
     print(f"  method {metadata.method or 'not known'}, pairs {metadata.pairs or 'not known'}")
     if not config.mean:
         print("  no --mean and --std: supervise will take the statistics of the training stations' tiles")
-    print("  which sites it was trained on is not known; supervise will say so")
+    print("  which ground it was trained on is not known; supervise will say so")
 
 
 def named_training(path: Path) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from model_utils.features.starts import EncoderSource, Start
 from model_utils.pretraining.data import band_statistics
 from model_utils.project import weights_path
 from model_utils.quiet import quiet_hub
+from model_utils.sampling.tile_ground import NO_GROUND, TileGround
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class StartingEncoder:
         mean: Mean of each band, 0..1, for its inputs.
         std: Standard deviation of each band, 0..1.
         sha256: Hash of its numbers.
-        seen_sites: Sites whose images it was pre-trained on; None for weights that do not say it.
+        seen_ground: What the tiles showed that it was pre-trained on; None for weights that do not say it.
     """
 
     name: str
@@ -40,7 +41,7 @@ class StartingEncoder:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     sha256: str
-    seen_sites: frozenset[str] | None
+    seen_ground: TileGround | None
 
 
 def described_by_weights(weights: Path) -> tuple[Start, str]:
@@ -85,7 +86,7 @@ def _random(source: EncoderSource, training: TileArchive) -> StartingEncoder:
     torch.manual_seed(source.seed)
     encoder = _create(source, training.metadata)
     mean, std = band_statistics(training, source.seed)
-    return StartingEncoder(source.encoder, encoder, mean, std, weights_hash(encoder), frozenset())
+    return StartingEncoder(source.encoder, encoder, mean, std, weights_hash(encoder), NO_GROUND)
 
 
 def _imagenet(source: EncoderSource, training: TileArchive) -> StartingEncoder:
@@ -110,7 +111,7 @@ def _imagenet(source: EncoderSource, training: TileArchive) -> StartingEncoder:
         mean, std = tuple(described["mean"]), tuple(described["std"])  # type: ignore[index]
     else:
         mean, std = band_statistics(training, source.seed)
-    return StartingEncoder(source.encoder, encoder, mean, std, weights_hash(encoder), frozenset())
+    return StartingEncoder(source.encoder, encoder, mean, std, weights_hash(encoder), NO_GROUND)
 
 
 def _is_legacy(path: Path) -> bool:
@@ -158,8 +159,10 @@ def _pretrained(source: EncoderSource, training: TileArchive) -> StartingEncoder
     trained, here = metadata.ground_sample_distance_m, archive.ground_sample_distance_m
     if trained and abs(trained / here - 1) > 0.1:
         print(f"{path}: was trained at {trained:g} m a pixel, these tiles have {here:g} m", flush=True)
-    # weights that were converted do not say what they were trained on
-    seen = frozenset(metadata.seen_sites) if metadata.archive_sha256 else None
+    try:
+        seen = TileGround.from_text(metadata.seen_ground) if metadata.seen_ground else None
+    except ValueError as error:
+        raise InputError(f"{path}: seen_ground: {error}") from None
     start = StartingEncoder(source.encoder, encoder, metadata.mean, metadata.std, "", seen)
     return _completed(source, path, training, start)
 
@@ -170,8 +173,8 @@ def _completed(source: EncoderSource, path: Path, training: TileArchive, start: 
     if not mean:
         mean, std = band_statistics(training, source.seed)
         print(f"{path}: has no band means: those of the training stations' tiles are taken", flush=True)
-    if start.seen_sites is None:
-        print(f"{path}: does not say which sites it saw: the test stations may be among them", flush=True)
+    if start.seen_ground is None:
+        print(f"{path}: does not say which ground it saw: that of test stations may be among it", flush=True)
     return replace(start, mean=mean, std=std, sha256=weights_hash(start.encoder))
 
 

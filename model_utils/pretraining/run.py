@@ -8,6 +8,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -37,7 +38,8 @@ from model_utils.pretraining.probe import EmbeddingProbe
 from model_utils.project import archive_folder, results_folder, weights_path
 from model_utils.quiet import quiet_lightning
 from model_utils.sampling.clouds import clear_tiles
-from model_utils.sampling.splits import held_out_sites, overlapping_sites, station_table
+from model_utils.sampling.splits import held_out_sites, station_table
+from model_utils.sampling.tile_ground import tile_ground, tile_side_m
 
 VALIDATION_SHARE = 0.2
 IDENTITY = "experiment.json"
@@ -95,7 +97,7 @@ def pretrain(config: PretrainConfig) -> None:
         archive_sha256=archive.metadata.content_sha256,
         package_version=package_version(),
         seed=config.seed,
-        seen_sites=tuple(sorted(used.samples["site_id"].unique())),
+        seen_ground=tile_ground(used.samples, tile_side_m(archive.metadata)).as_text(),
     )
     with atomic.replacing(weights) as temporary:
         save_encoder(temporary, module.encoder, metadata)
@@ -128,11 +130,14 @@ def training_tiles(archive: TileArchive, city: City, exclude_stations: bool = Fa
     if exclude_stations:
         held_out = sorted({*held_out, *station_table(samples)["site_id"]})
         what = f"{len(held_out)} stations"
-    metres = archive.metadata.tile_size * archive.metadata.ground_sample_distance_m
-    excluded = overlapping_sites(sites, held_out, metres)
-    keep = ~samples["site_id"].isin(excluded).to_numpy()
+    side = tile_side_m(archive.metadata)
+    of_held_out = samples["site_id"].isin(held_out)
+    ground = tile_ground(samples[of_held_out], side)
+    places = samples[["latitude", "longitude"]].to_numpy(np.float64)
+    keep = ~ground.shown_in(places[:, 0], places[:, 1], side)
+    others = samples.loc[~keep & ~of_held_out.to_numpy(), "site_id"].nunique()
     say(
-        f"inductive: {what} and {len(excluded) - len(held_out)} others whose tiles overlap theirs are left out "
+        f"inductive: {what} and {others} others whose tiles overlap theirs are left out "
         f"({int((~keep).sum())} of {len(archive)} tiles)"
     )
     if not keep.any():

@@ -80,26 +80,6 @@ def held_out_sites(sites: pd.DataFrame, city: City) -> list[str]:
     return sorted(held)
 
 
-def overlapping_sites(sites: pd.DataFrame, held_out: Iterable[str], tile_metres: float) -> list[str]:
-    """Sites whose tile shows ground that a held-out site's tile shows too, the held-out ones included.
-
-    Args:
-        sites: Rows with `site_id`, `latitude`, `longitude`.
-        held_out: Site ids.
-        tile_metres: Side of a tile on the ground.
-
-    Returns:
-        Their site ids, sorted.
-    """
-    latitude, longitude = sites["latitude"].to_numpy(), sites["longitude"].to_numpy()
-    held = sites["site_id"].isin(set(held_out)).to_numpy()
-    metres_per_degree = 111_195.0
-    north = np.abs(latitude[:, None] - latitude[held]) * metres_per_degree
-    east = np.abs(longitude[:, None] - longitude[held]) * metres_per_degree * np.cos(np.radians(latitude[held]))
-    overlap = ((north < tile_metres) & (east < tile_metres)).any(axis=1) | held
-    return sorted(sites.loc[overlap, "site_id"].unique())
-
-
 def contiguous_folds(stations: pd.DataFrame, folds: int) -> NDArray[np.int64]:
     """Assigns stations to k spatially contiguous folds of nearly equal size by recursive bisection.
 

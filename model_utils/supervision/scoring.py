@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from model_utils.archive.format import ArchiveMetadata
 from model_utils.archive.quality import quality_counts
 from model_utils.archive.reader import TileArchive
 from model_utils.configuration import library_versions
@@ -26,6 +27,7 @@ from model_utils.evaluation.statistics import evaluate
 from model_utils.features.band_statistics import band_statistics_features
 from model_utils.features.starting_encoder import StartingEncoder
 from model_utils.sampling.designs import Run
+from model_utils.sampling.tile_ground import TileGround, tile_side_m
 from model_utils.supervision.config import SuperviseConfig
 
 PLACES = ("sample_id", "site_id", "site_name", "latitude", "longitude", "time_utc", "local_date")
@@ -124,7 +126,7 @@ def experiment_statistics(
         Ready for JSON.
     """
     samples, test = labelled.samples, predictions[predictions["split"] == "test"]
-    seen = None if start.seen_sites is None else len(start.seen_sites & set(test["site_id"]))
+    seen = None if start.seen_ground is None else _stations_seen(start.seen_ground, test, archive.metadata)
     scored = samples["sample_id"].isin(evaluated(test)["sample_id"])
     trained_on = np.logical_or.reduce([fold.training for fold in run.folds])
     same_day = config.target == "anomaly" or (config.estimator == "place_and_day" and config.day != "images")
@@ -143,7 +145,7 @@ def experiment_statistics(
         "quality_counts_training": quality_counts(samples.loc[trained_on, "quality"]),
         "quality_counts_archive": quality_counts(archive.samples["quality"]),
         "n_stations_training": int(np.median([samples.loc[fold.training, "site_id"].nunique() for fold in run.folds])),
-        "transductive": None if seen is None else seen > 0,  # None: 2022 weights do not say it
+        "transductive": None if seen is None else seen > 0,  # None: the weights do not say it
         "test_stations_seen_in_pretraining": seen,
         "seeds": {"seed": config.seed, "draw": config.draw},
         "versions": library_versions(),
@@ -152,6 +154,13 @@ def experiment_statistics(
         "other_estimators": {name: _row(method, samples, run, config, True) for name, method in others.items()},
         "references": _references(config, labelled, run),
     }
+
+
+def _stations_seen(seen: TileGround, test: pd.DataFrame, metadata: ArchiveMetadata) -> int:
+    """How many test stations have a tile of which some ground was seen."""
+    places = test[["latitude", "longitude"]].to_numpy(np.float64)
+    shown = seen.shown_in(places[:, 0], places[:, 1], tile_side_m(metadata))
+    return int(test.loc[shown, "site_id"].nunique())
 
 
 def _references(config: SuperviseConfig, labelled: TileArchive, run: Run) -> dict[str, dict[str, Any]]:
