@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from model_utils.evaluation.table import format_table, statistics_table
+from model_utils.evaluation.table import format_table, marks_explained, statistics_table
 
 ROWS = {
     "same_day_mean": {
@@ -58,3 +58,21 @@ def test_text_aligns_and_says_who_used_same_day_readings() -> None:
     assert method.split() == (
         ["SimCLR_spatiotemporal", "40.0", "50.0%", "0.51", "[0.22,", "0.71]", "0.80", "no", "27", "365", "9855"]
     )
+
+
+def test_what_saw_test_ground_is_marked_and_explained() -> None:
+    rows = {
+        name: {**ROWS["SimCLR_spatiotemporal"], **said}
+        for name, said in {
+            "saw": {"transductive": True},
+            "fair": {"transductive": False},
+            "unknown": {"transductive": None},
+            "no_image": {},
+        }.items()
+    }
+    names = [line.split("  ")[0] for line in format_table(rows).splitlines()[1:]]
+    assert names == ["saw *", "fair", "unknown ?", "no_image"]
+    star, question = marks_explained(rows)
+    assert star.startswith("* its encoder was pre-trained on ground of test stations")
+    assert question.startswith("? its weights do not say")
+    assert marks_explained({"fair": rows["fair"]}) == []

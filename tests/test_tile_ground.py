@@ -16,17 +16,18 @@ from hypothesis import strategies as st
 from contrastive_models.weights import read_encoder, save_encoder
 from model_utils.archive.reader import open_archive
 from model_utils.archive.writer import ArchiveWriter
+from model_utils.cities import load_city
 from model_utils.comparison.config import CompareConfig
 from model_utils.comparison.run import compare
 from model_utils.configuration import from_preset
 from model_utils.errors import InputError
 from model_utils.features.starting_encoder import starting_encoder
 from model_utils.pretraining.config import PretrainConfig
-from model_utils.pretraining.run import pretrain
-from model_utils.project import results_folder
+from model_utils.pretraining.run import pretrain, training_tiles
+from model_utils.project import SHIPPED_ROOT, results_folder
 from model_utils.sampling.tile_ground import METRES_PER_DEGREE, NO_GROUND, SLIVER_M, TileGround, tile_ground
 from model_utils.supervision.config import SuperviseConfig
-from model_utils.supervision.supervise import run_experiment
+from model_utils.supervision.supervise import supervise
 
 
 def polygons(latitude, longitude, side, about):
@@ -113,7 +114,7 @@ WAYS = {
 
 @pytest.mark.usefixtures("figures_unrendered")
 @pytest.mark.parametrize("way", WAYS)
-def test_ground_that_was_seen_is_known_however_it_is_hidden(tmp_path, way, monkeypatch):
+def test_ground_that_was_seen_is_known_however_it_is_hidden(tmp_path, way, monkeypatch, capsys):
     """The encoder sees all sites as they were first; then they come as they are."""
     monkeypatch.setattr("model_utils.supervision.scoring.REFERENCES", {})
     write_small_archive(tmp_path, days=4, cells=8)
@@ -125,9 +126,25 @@ def test_ground_that_was_seen_is_known_however_it_is_hidden(tmp_path, way, monke
     )
     rewritten(tmp_path, lambda rows: before)
     experiment = from_preset(SuperviseConfig, "smoke", start="SimCLR_regular", bootstrap_draws=100, **common)
-    statistics = run_experiment(experiment)
+    supervise(experiment)
+    folder = results_folder(tmp_path, "Delhi", experiment.experiment)
+    statistics = json.loads((folder / "statistics.json").read_text())
+    assert "* its encoder was pre-trained on ground of test stations" in capsys.readouterr().out
     assert statistics["transductive"] is True
     assert statistics["test_stations_seen_in_pretraining"] == 27
+
+
+@pytest.mark.usefixtures("figures_unrendered")
+def test_a_city_without_a_hold_out_list_trains_on_no_station(tmp_path, capsys):
+    folder = write_small_archive(tmp_path, days=3, cells=8)
+    archive, city = open_archive(folder), load_city("Delhi", SHIPPED_ROOT)
+    unlisted = replace(city, stations=())
+    stations = set(archive.samples.loc[archive.samples["pm25"].notna(), "site_id"])
+    assert not stations & set(training_tiles(archive, unlisted).samples["site_id"])
+    assert f"{len(stations)} stations" in capsys.readouterr().out
+    only_stations = archive.subset(archive.samples["site_id"].isin(stations).to_numpy())
+    with pytest.raises(InputError, match=r"a grid of tiles .* gives some, or --transductive takes these"):
+        training_tiles(only_stations, unlisted)
 
 
 @pytest.mark.slow

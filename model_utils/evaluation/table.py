@@ -35,7 +35,8 @@ def table_rows(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
 
     Args:
         rows: As in `statistics_table`; `uses_same_day_readings` (bool) says whether a method reads stations on
-            the day it predicts.
+            the day it predicts, and `transductive` whether its encoder has seen ground of test stations: such a method
+            is marked (see `marks_explained`).
     """
     lines: list[tuple[str, ...]] = [
         (
@@ -48,7 +49,7 @@ def table_rows(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
         same_day = statistics.get("uses_same_day_readings")
         lines.append(
             (
-                method,
+                f"{method}{_mark(statistics)}",
                 _number(statistics.get("rmse"), ".1f"),
                 _number(statistics.get("nrmse"), ".1%"),
                 _number(statistics.get("spatial_r"), ".2f"),
@@ -59,6 +60,24 @@ def table_rows(rows: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
             )
         )
     return lines
+
+
+def marks_explained(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the marks of a table mean, a line each; none where every encoder is known to have seen no test ground."""
+    marks = {_mark(statistics) for statistics in rows.values()}
+    return [f"{mark.strip()} {words}" for mark, words in _MARKS.items() if mark in marks]
+
+
+_MARKS = {
+    " *": "its encoder was pre-trained on ground of test stations (transductive): no scores of new ground",
+    " ?": "its weights do not say which ground they saw: that of test stations may be among it",
+}
+
+
+def _mark(statistics: Mapping[str, Any]) -> str:
+    if "transductive" not in statistics or statistics["transductive"] is False:
+        return ""
+    return " *" if statistics["transductive"] else " ?"
 
 
 def format_table(rows: Mapping[str, Mapping[str, Any]]) -> str:

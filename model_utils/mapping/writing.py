@@ -11,7 +11,7 @@ import xarray as xr
 
 from model_utils.archive.format import simulated_caveat
 from model_utils.configuration import save_config
-from model_utils.evaluation.table import table_rows
+from model_utils.evaluation.table import marks_explained, table_rows
 from model_utils.figures.city_map import draw_city_map
 from model_utils.figures.saving import save_figure
 from model_utils.mapping.air_quality_index import edition_of
@@ -103,5 +103,6 @@ def _statistics(results: Path) -> tuple[list[dict[str, str]], list[str]]:
     notes = [
         f"Test stations: {statistics['split']}. spatial_r is the correlation of the stations' departures from the same "
         "day's mean, which is what a map is for; nearly all other variation is from day to day.",
+        *marks_explained(rows),
     ]
     return [dict(zip(names, line, strict=True)) for line in lines], notes

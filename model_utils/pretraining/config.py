@@ -39,7 +39,8 @@ class PretrainConfig:
         projection_width: Hidden width of the projector.
         projection_size: Size of the space the loss sees; by default 128 for SimCLR, the width for SimSiam.
         exclude_stations: Leave out the tiles of all stations, not only of the held-out ones, so that the weights are
-            inductive for every split of the stations; the grid's tiles remain.
+            inductive for every split of the stations; the grid's tiles remain. In a city without a hold-out list
+            that is so in any case.
         transductive: Also use images of test stations, as the paper did; the statistics will say so.
         seed: Keys every random draw.
         workers: Processes that read tiles; 0 reads in the training process.

@@ -113,7 +113,8 @@ def pretrain(config: PretrainConfig) -> None:
 def training_tiles(archive: TileArchive, city: City, exclude_stations: bool = False) -> TileArchive:
     """Leaves out every tile that shows ground of a held-out station's tile.
 
-    A held-out station need not have a reading yet: the list is matched against all sites.
+    A held-out station need not have a reading yet: the list is matched against all sites. In a city without such a list
+    any station may be tested (`supervise --folds`), so all are left out.
 
     Args:
         archive: All tiles.
@@ -127,7 +128,7 @@ def training_tiles(archive: TileArchive, city: City, exclude_stations: bool = Fa
     sites = samples.drop_duplicates("site_id")
     held_out = held_out_sites(sites, city)
     what = f"{len(held_out)} sites on the hold-out list"
-    if exclude_stations:
+    if exclude_stations or not any(station.split == "test" for station in city.stations):
         held_out = sorted({*held_out, *station_table(samples)["site_id"]})
         what = f"{len(held_out)} stations"
     side = tile_side_m(archive.metadata)
@@ -141,7 +142,10 @@ def training_tiles(archive: TileArchive, city: City, exclude_stations: bool = Fa
         f"({int((~keep).sum())} of {len(archive)} tiles)"
     )
     if not keep.any():
-        raise InputError(f"{archive.folder}: no tile is left to train on: without {what} of {city.name}")
+        raise InputError(
+            f"{archive.folder}: no tile is left to train on without {what} of {city.name}; a grid of tiles "
+            "(pm25 prepare --grid_metres) gives some, or --transductive takes these"
+        )
     return archive.subset(keep)
 
 

@@ -127,6 +127,7 @@ def experiment_statistics(
     """
     samples, test = labelled.samples, predictions[predictions["split"] == "test"]
     seen = None if start.seen_ground is None else _stations_seen(start.seen_ground, test, archive.metadata)
+    transductive = {"transductive": None if seen is None else seen > 0}  # None: the weights do not say it
     scored = samples["sample_id"].isin(evaluated(test)["sample_id"])
     trained_on = np.logical_or.reduce([fold.training for fold in run.folds])
     same_day = config.target == "anomaly" or (config.estimator == "place_and_day" and config.day != "images")
@@ -145,13 +146,15 @@ def experiment_statistics(
         "quality_counts_training": quality_counts(samples.loc[trained_on, "quality"]),
         "quality_counts_archive": quality_counts(archive.samples["quality"]),
         "n_stations_training": int(np.median([samples.loc[fold.training, "site_id"].nunique() for fold in run.folds])),
-        "transductive": None if seen is None else seen > 0,  # None: the weights do not say it
+        **transductive,
         "test_stations_seen_in_pretraining": seen,
         "seeds": {"seed": config.seed, "draw": config.draw},
         "versions": library_versions(),
         "archive_sha256": archive.metadata.content_sha256,
         "weights_sha256": start.sha256,
-        "other_estimators": {name: _row(method, samples, run, config, True) for name, method in others.items()},
+        "other_estimators": {
+            name: _row(method, samples, run, config, True) | transductive for name, method in others.items()
+        },
         "references": _references(config, labelled, run),
     }
 

@@ -25,7 +25,7 @@ from model_utils.estimators.estimator import FittedEstimator, Method
 from model_utils.estimators.place_and_day.ground import describe_ground
 from model_utils.estimators.refitting import predict_fold
 from model_utils.estimators.saving import FORMAT
-from model_utils.evaluation.table import format_table
+from model_utils.evaluation.table import format_table, marks_explained
 from model_utils.features.embeddings import cached_embeddings
 from model_utils.features.labelled import clear_archive, with_reading
 from model_utils.features.starting_encoder import StartingEncoder, described_by_weights, starting_encoder
@@ -52,6 +52,8 @@ def supervise(config: SuperviseConfig) -> None:
     statistics = run_experiment(config)
     rows = {config.experiment: statistics, **statistics["other_estimators"], **statistics["references"]}
     print(format_table(rows))
+    for line in marks_explained(rows):
+        print(line)
     if (share := statistics.get("share_inside_applicability")) is not None:
         print(f"{share:.0%} of the test stations are like the training stations (area of applicability)")
     if caveat := simulated_caveat(statistics["simulated"]):
