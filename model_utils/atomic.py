@@ -1,11 +1,19 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from model_utils.errors import InputError
+
+_NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "file too large"}
+_PROBE = bytes(4 * 2**20)
+"""More than any library writes at once, a chunk of a NetCDF file being at most 1 MiB."""
 
 
 @contextmanager
@@ -13,16 +21,50 @@ def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path`; on success it is fsynced and renamed over `path`.
 
     After an exception, Ctrl-C included, the temporary file is removed and `path` is as it was.
+
+    Raises:
+        InputError: The disk is full, or the file may not be written; says which.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
+        with _refusals_named(path, temporary):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
+            sync(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder beside `folder`; on success it takes the place of `folder` and of all that lies in it.
+
+    After an exception, Ctrl-C included, it is removed and `folder` is as it was. A process that is killed in the moment
+    in which one folder takes the place of the other leaves neither; the old one comes back with the next call.
+
+    Raises:
+        InputError: The disk is full, or the folder may not be written; says which.
+    """
+    temporary, old = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "old"))
+    try:
+        with _refusals_named(folder, temporary):
+            if old.exists() and not folder.exists():
+                old.rename(folder)
+            for leftover in (temporary, old):  # of a process that was killed
+                shutil.rmtree(leftover, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            yield temporary
+            sync(temporary)
+            if folder.exists():
+                folder.rename(old)
+            temporary.rename(folder)
+            sync(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -31,7 +73,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Writes a file atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
@@ -44,3 +86,38 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _refusals_named(path: Path, temporary: Path) -> Iterator[None]:
+    """Says in one line why `path` cannot be written, where it is the file system that refuses.
+
+    What comes out of a library when the disk is full may be anything: the disk is asked again then.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        refusal = error if isinstance(error, OSError) and error.errno in _NO_ROOM else _refusal(temporary)
+        if refusal is None and isinstance(error, OSError) and error.filename is not None:
+            named = Path(os.fsdecode(error.filename))
+            refusal = error if named in (temporary, path, *path.parents) else None
+        if refusal is None:
+            raise
+        reason = _NO_ROOM.get(refusal.errno or 0) or (refusal.strerror or str(refusal)).lower()
+        raise InputError(f"{path}: cannot be written: {reason}") from error
+
+
+def _refusal(temporary: Path) -> OSError | None:
+    """What the file system says to some more megabytes in a file, if it is one and they do not fit."""
+    if not temporary.is_file():
+        return None
+    try:
+        with temporary.open("ab") as file:
+            file.write(_PROBE)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error if error.errno in _NO_ROOM else None
+    return None

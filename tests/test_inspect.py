@@ -208,7 +208,7 @@ def no_archive(root: Path) -> list[str]:
 def output_is_a_file(root: Path) -> list[str]:
     write_small_archive(root, days=1)
     (root / "taken").write_text("mine", encoding="utf-8")
-    return ["--output", "taken"]
+    return ["taken", "cannot be written"]
 
 
 def cloud_beyond_all(root: Path) -> list[str]:

@@ -163,6 +163,8 @@ def load_city_model(folder: Path) -> LoadedCityModel:
     if sees_tiles(model.fitted):
         return LoadedCityModel(model, nn.Identity())
     path = folder / ENCODER
+    if not path.is_file():
+        raise InputError(f"{path}: not found, expected the encoder of this model")
     try:
         encoder = create_encoder(model.encoder, len(model.bands), model.tile_size)
         encoder.load_state_dict(load_file(path), strict=True)

@@ -55,11 +55,8 @@ def inspect(config: InspectConfig) -> None:
         "map": _map(sites, others, archive.metadata.city, simulated),
     }
     folder = config.output or archive.folder / "inspection"
-    try:
-        atomic.write_text(folder / "inspect.txt", text)
-        paths = [save_figure(figure, folder, name)[0] for name, figure in figures.items()]
-    except OSError as error:
-        raise InputError(f"--output: {folder} cannot be written ({error.strerror or error})") from None
+    atomic.write_text(folder / "inspect.txt", text)
+    paths = [save_figure(figure, folder, name)[0] for name, figure in figures.items()]
     for path in (folder / "inspect.txt", *paths):
         print(path)
 

@@ -134,6 +134,5 @@ def blocks_folder(folder: Path, identity: str) -> Path:
 
 
 def _save(path: Path, **arrays: NDArray[np.generic]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic.replacing(path) as temporary, Path(temporary).open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)

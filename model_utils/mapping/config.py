@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -11,6 +12,8 @@ from model_utils.project import SHIPPED_ROOT
 
 Period = Literal["day", "month", "season", "year"]
 Scale = Literal["us", "india", "china"]
+FIRST_YEAR, LAST_YEAR = 1900, 2200  # what nanoseconds in 64 bits can count is hardly more
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,8 @@ class PredictConfig:
 def _check_dates(dates: str | None) -> None:
     for word in () if dates is None else dates.replace("..", ",").split(","):
         try:
-            date.fromisoformat(word)
+            if not _DATE.fullmatch(word) or not FIRST_YEAR <= date.fromisoformat(word).year <= LAST_YEAR:
+                raise ValueError
         except ValueError:
             raise ValueError(
                 f"--dates: found {dates!r}, expected a date such as 2019-11-01, a list, or 2019-11-01..2019-11-30"

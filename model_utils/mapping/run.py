@@ -54,12 +54,9 @@ def make_map(config: MapConfig) -> None:
         raise InputError(f"{folder}: holds a map of other settings, model or images; --overwrite replaces it")
     work = BlockWork(config, blocks_folder(folder, identity))
     dataset = _worked_out(job, work)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    write_map(dataset, job, partial)
-    atomic.write_text(partial / IDENTITY, identity)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with atomic.replacing_folder(folder) as partial:
+        write_map(dataset, job, partial)
+        atomic.write_text(partial / IDENTITY, identity)
     shutil.rmtree(work.folder, ignore_errors=True)
     for line in described(dataset):
         print(line)

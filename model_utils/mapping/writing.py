@@ -32,14 +32,13 @@ MOST_FIGURES = 12
 
 
 def write_map(dataset: xr.Dataset, job: MapJob, folder: Path) -> None:
-    """Writes a map in all its formats into a new folder.
+    """Writes a map in all its formats into an empty folder.
 
     Args:
         dataset: The map.
         job: What it was made of.
         folder: Gets map.nc, layers/*.tif, figures/, report.html, item.json and config.yaml.
     """
-    folder.mkdir(parents=True)
     write_netcdf(dataset, folder / NETCDF)
     files = write_geotiffs(dataset, folder / LAYERS_FOLDER)
     hrefs = {name: [f"./{LAYERS_FOLDER}/{path.name}" for path in paths] for name, paths in files.items()}

@@ -16,7 +16,7 @@ from model_utils.ingest.scenes.grid import TileGrid
 
 STATION, GRID = "station", "grid"
 _WGS84 = "EPSG:4326"
-_MOST_CELLS = 4_000_000
+MOST_CELLS = 4_000_000
 
 
 def station_sites(grid: TileGrid, stations: pd.DataFrame) -> pd.DataFrame:
@@ -109,9 +109,9 @@ def _inside(grid: TileGrid, box: BoundingBox, spacing: float) -> NDArray[np.int6
         _WGS84, grid.crs, box.west, box.south, box.east, box.north, densify_pts=99
     )
     edges = np.array([[west, east], [south, north]]) / spacing
-    if not np.isfinite(edges).all() or np.prod(np.diff(edges)) > _MOST_CELLS:
+    if not np.isfinite(edges).all() or np.prod(np.diff(edges)) > MOST_CELLS:
         raise InputError(
-            f"--grid-metres: found {spacing:g}, more than {_MOST_CELLS} cells between {box.south:g}, {box.west:g} and "
+            f"--grid-metres: found {spacing:g}, more than {MOST_CELLS} cells between {box.south:g}, {box.west:g} and "
             f"{box.north:g}, {box.east:g} degrees, expected a wider grid or a smaller area"
         )
     first, last = np.floor(edges[:, 0]).astype(int) - 1, np.ceil(edges[:, 1]).astype(int) + 1

@@ -9,6 +9,7 @@ import pandas as pd
 import rasterio
 import xarray as xr
 from rasterio import Affine
+from rasterio.io import MemoryFile
 
 from model_utils import atomic
 from model_utils.mapping.layers import LAYERS
@@ -30,7 +31,6 @@ def write_geotiffs(dataset: xr.Dataset, folder: Path) -> dict[str, list[Path]]:
     spacing = float(dataset.attrs["spacing_m"])
     transform = Affine(spacing, 0.0, float(x[0]) - spacing / 2, 0.0, -spacing, float(y[0]) + spacing / 2)
     crs = rasterio.CRS.from_wkt(dataset["crs"].attrs["crs_wkt"])
-    folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, list[Path]] = {}
     for name, layer in LAYERS.items():
         values = dataset[name].to_numpy()
@@ -38,11 +38,8 @@ def write_geotiffs(dataset: xr.Dataset, folder: Path) -> dict[str, list[Path]]:
         tags = {"AREA_OR_POINT": "Area", "title": dataset.attrs["title"], "long_name": layer.long_name}
         for label, band in zip(labels, values if layer.timed else [values], strict=True):
             path = folder / f"{label}.tif"
-            with (
-                atomic.replacing(path) as temporary,
-                rasterio.open(
-                    temporary,
-                    "w",
+            with MemoryFile() as memory:  # GDAL may not say that a disk is full, and leaves files of its own beside
+                with memory.open(
                     driver="COG",
                     height=len(y),
                     width=len(x),
@@ -55,13 +52,13 @@ def write_geotiffs(dataset: xr.Dataset, folder: Path) -> dict[str, list[Path]]:
                     predictor="STANDARD" if layer.dtype != "float32" else "FLOATING_POINT",
                     blocksize=TILE,
                     overview_resampling="AVERAGE" if layer.dtype == "float32" else "NEAREST",
-                ) as file,
-            ):
-                file.write(band.astype(layer.dtype), 1)
-                file.set_band_description(1, name)
-                file.units = (layer.units,)
-                file.scales, file.offsets = (1.0,), (0.0,)
-                file.update_tags(**tags, time=label.removeprefix(f"{name}_") if layer.timed else "all")
+                ) as file:
+                    file.write(band.astype(layer.dtype), 1)
+                    file.set_band_description(1, name)
+                    file.units = (layer.units,)
+                    file.scales, file.offsets = (1.0,), (0.0,)
+                    file.update_tags(**tags, time=label.removeprefix(f"{name}_") if layer.timed else "all")
+                atomic.write_bytes(path, memory.getbuffer())
             files.setdefault(name, []).append(path)
     return files
 

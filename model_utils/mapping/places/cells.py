@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +14,7 @@ from rasterio.warp import transform, transform_geom
 from model_utils.cities import BoundingBox
 from model_utils.errors import InputError
 from model_utils.ingest.scenes.sites import cell_names
+from model_utils.mapping.places.area import Area, read_area
 from model_utils.mapping.places.grid import WGS84, MapGrid, map_grid
 
 BLOCK_METRES = 25_000.0
@@ -80,69 +78,20 @@ def map_cells(crs: str, spacing: float, box: BoundingBox, area: str | None) -> M
         crs: UTM zone.
         spacing: Metres.
         box: Of the city: the area unless another is given.
-        area: A GeoJSON file (polygons in WGS84 degrees), or `west,south,east,north` in degrees.
+        area: As `read_area` takes it.
 
     Raises:
-        InputError: The area is not readable, or holds no cell.
+        InputError: The area is not readable, or holds no cell, or too many.
     """
-    geometries: list[dict[str, Any]] = []
-    west, south, east, north = box.west, box.south, box.east, box.north
-    if area is not None:
-        numbers = _numbers(area)
-        if numbers is not None:
-            west, south, east, north = numbers
-        else:
-            geometries = _polygons(Path(area))
-            corners = np.array([corner for geometry in geometries for corner in _corners(geometry)])
-            (west, south), (east, north) = corners.min(axis=0), corners.max(axis=0)
-        if not (-180 <= west < east <= 180 and -84 <= south < north <= 84):
-            raise InputError(f"--area {area}: found {west:g},{south:g},{east:g},{north:g}, expected degrees of a box")
-    grid = map_grid(crs, spacing, west, south, east, north)
-    if geometries:
-        projected = [transform_geom(WGS84, crs, geometry) for geometry in geometries]
+    asked = Area(box) if area is None else read_area(area)
+    box = asked.box
+    grid = map_grid(crs, spacing, box.west, box.south, box.east, box.north)
+    if asked.polygons:
+        projected = [transform_geom(WGS84, crs, polygon) for polygon in asked.polygons]
         inside = ~geometry_mask(projected, (grid.rows, grid.columns), grid.transform)
     else:
         latitude, longitude = grid.degrees()
-        inside = (west <= longitude) & (longitude <= east) & (south <= latitude) & (latitude <= north)
+        inside = (box.west <= longitude) & (longitude <= box.east) & (box.south <= latitude) & (latitude <= box.north)
     if not inside.any():
         raise InputError(f"--area {area}: no middle of a cell of {spacing:g} m lies in it, expected a larger area")
     return MapCells(grid, inside)
-
-
-def _numbers(area: str) -> tuple[float, float, float, float] | None:
-    """Four numbers, or None where the text is none of four."""
-    parts = area.split(",")
-    if len(parts) != 4:
-        return None
-    try:
-        west, south, east, north = (float(part) for part in parts)
-    except ValueError:
-        return None
-    return west, south, east, north
-
-
-def _polygons(path: Path) -> list[dict[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        kind = content["type"]
-        if kind == "FeatureCollection":
-            found = [feature["geometry"] for feature in content["features"]]
-        else:
-            found = [content["geometry"] if kind == "Feature" else content]
-        if not found or any(geometry["type"] not in ("Polygon", "MultiPolygon") for geometry in found):
-            raise InputError(f"--area {path}: found {kind} without polygons, expected polygons in WGS84 degrees")
-        corners = np.array([corner for geometry in found for corner in _corners(geometry)], np.float64)
-        if corners.ndim != 2 or corners.shape[1] != 2 or not np.isfinite(corners).all():
-            raise ValueError("its coordinates are no pairs of numbers")
-    except OSError as error:
-        raise InputError(f"--area {path}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-        raise InputError(f"--area {path}: not readable as GeoJSON ({' '.join(str(error).split())[:200]})") from None
-    return found
-
-
-def _corners(geometry: dict[str, Any]) -> Iterator[list[float]]:
-    polygons = geometry["coordinates"] if geometry["type"] == "MultiPolygon" else [geometry["coordinates"]]
-    for polygon in polygons:
-        for ring in polygon:
-            yield from (corner[:2] for corner in ring)

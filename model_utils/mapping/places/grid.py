@@ -11,9 +11,9 @@ from rasterio import Affine
 from rasterio.warp import transform, transform_bounds
 
 from model_utils.errors import InputError
+from model_utils.ingest.scenes.sites import MOST_CELLS
 
 WGS84 = "EPSG:4326"
-MOST_CELLS = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,20 @@ def map_grid(crs: str, spacing: float, west: float, south: float, east: float, n
         north: Degrees of latitude.
 
     Raises:
-        InputError: The cells are too many.
+        InputError: The cells are too many, or the zone cannot show the box.
     """
     bounds = transform_bounds(WGS84, crs, west, south, east, north, densify_pts=21)
+    if not np.isfinite(bounds).all():
+        raise InputError(
+            f"--area: {west:g} to {east:g} east and {south:g} to {north:g} north cannot be shown in {crs}, the zone of "
+            "the city, expected an area in the city"
+        )
     first, last = math.floor(bounds[0] / spacing), math.ceil(bounds[2] / spacing)
     bottom, top = math.floor(bounds[1] / spacing), math.ceil(bounds[3] / spacing)
     columns, rows = last - first, top - bottom
     if columns * rows > MOST_CELLS:
         raise InputError(
-            f"--spacing_metres {spacing:g}: found {columns} x {rows} cells, expected at most {MOST_CELLS:,}"
+            f"--spacing_metres {spacing:g}: found {columns * rows:,} cells, expected at most {MOST_CELLS:,}: a larger "
+            "spacing or a smaller --area"
         )
     return MapGrid(crs, spacing, first * spacing, top * spacing, columns, rows)
