@@ -32,7 +32,8 @@ class MapConfig:
             bounding box.
         keep_outside: Also give values outside of the area of applicability.
         scale: Whose air quality index: us, india or china; by default that of the city's country.
-        product: With --scenes, as in prepare; by default as the city's archive was prepared.
+        bands: With --scenes, as in prepare; by default as the city's archive was prepared.
+        product: With --scenes, likewise.
         time_pattern: With --scenes, likewise.
         full_scale: With --scenes, likewise.
         skip_broken: With --scenes, as in prepare.
@@ -54,6 +55,7 @@ class MapConfig:
     area: str | None = None
     keep_outside: bool = False
     scale: Scale | None = None
+    bands: tuple[str, ...] | None = None
     product: str | None = None
     time_pattern: str | None = None
     full_scale: float | None = None
@@ -76,7 +78,7 @@ class MapConfig:
         if self.name is not None and (not self.name or "/" in self.name or self.name.startswith(".")):
             raise ValueError(f"--name: found {self.name!r}, expected the name of a folder")
         if self.scenes is None:
-            for flag in ("product", "time_pattern", "full_scale", "skip_broken"):
+            for flag in ("bands", "product", "time_pattern", "full_scale", "skip_broken"):
                 if getattr(self, flag):
                     raise ValueError(f"--{flag}: goes with --scenes, which is missing")
 
@@ -96,6 +98,7 @@ class PredictConfig:
         spacing_metres: As for the map: a point gets what the map's cell around it has.
         keep_outside: As for the map.
         scale: As for the map.
+        bands: With --scenes, as in prepare.
         product: With --scenes, as in prepare.
         time_pattern: With --scenes, as in prepare.
         full_scale: With --scenes, as in prepare.
@@ -115,6 +118,7 @@ class PredictConfig:
     spacing_metres: float | None = None
     keep_outside: bool = False
     scale: Scale | None = None
+    bands: tuple[str, ...] | None = None
     product: str | None = None
     time_pattern: str | None = None
     full_scale: float | None = None

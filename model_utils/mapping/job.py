@@ -13,7 +13,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from model_utils.archive.format import METADATA, ArchiveMetadata
 from model_utils.archive.reader import open_archive
 from model_utils.cities import City, load_city
 from model_utils.configuration import record
@@ -23,14 +22,12 @@ from model_utils.estimators.place_and_day.place_and_day import FittedPlaceAndDay
 from model_utils.estimators.saving import MODEL
 from model_utils.features.labelled import clear_archive
 from model_utils.ingest.chips import file_hash
-from model_utils.ingest.scenes.catalogue import find_scenes
 from model_utils.ingest.scenes.grid import city_grid
-from model_utils.ingest.scenes.previous import COMMAND
-from model_utils.ingest.scenes.settings import SceneSettings
 from model_utils.mapping.air_quality_index import ScaleName, scale_of
 from model_utils.mapping.config import MapConfig
 from model_utils.mapping.dates import MapTimes, map_times
 from model_utils.mapping.places.cells import MapCells, map_cells
+from model_utils.mapping.places.scenes import scenes_of_map
 from model_utils.mapping.places.seen import air_of_dates, mean_embeddings
 from model_utils.mapping.places.sources import ArchiveTiles, SceneTiles, TileSource, grid_sites_of
 from model_utils.mapping.prediction import PlacePrediction, predict_places, with_air
@@ -96,6 +93,27 @@ class MapJob:
                 "images": self.sources,
             },
             indent=2,
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the scenes."""
+        return self.source.catalogue.notes if isinstance(self.source, SceneTiles) else ()
+
+    def refuse_unseen(self) -> None:
+        """Raises InputError where the map would be empty, since nothing that is known reaches any of its cells."""
+        box = self.city.bounding_box
+        for cells in self.blocks:
+            latitude, longitude = cells["latitude"], cells["longitude"]
+            in_city = latitude.between(box.south, box.north) & longitude.between(box.west, box.east)
+            if (in_city.to_numpy() if self.source is None else self.source.shows(cells)).any():
+                return
+        area, scenes = self.config.area, self.config.scenes
+        where = f"--scenes {scenes}" if area is None else f"--area {area}"
+        what = "they are not in the city" if self.source is None else "no image shows any of them"
+        raise InputError(
+            f"{where}: found {sum(map(len, self.blocks)):,} cells, and {what}, expected some around {self.city.name}, "
+            f"{box.west:g} to {box.east:g} degrees east and {box.south:g} to {box.north:g} north"
         )
 
     def air(self) -> NDArray[np.float32]:
@@ -182,7 +200,7 @@ def _images(config: MapConfig, city: City, loaded: LoadedCityModel) -> tuple[Til
     assert isinstance(fitted, FittedPlaceAndDay)
     grid = city_grid(city, model.ground_sample_distance_m, model.tile_size)
     if config.scenes is not None:
-        catalogue = find_scenes(config.scenes, _scene_settings(config, city, model.bands), city)
+        catalogue = scenes_of_map(config, config.scenes, city, model, grid)
         found = SceneTiles(catalogue, grid, city, config.min_valid_fraction, model.max_cloud_fraction)
         hashes = {str(path.name): file_hash(path) for scene in catalogue.scenes for path in scene.files}
         return found, config.spacing_metres or SPACING, hashes
@@ -199,21 +217,6 @@ def _images(config: MapConfig, city: City, loaded: LoadedCityModel) -> tuple[Til
     spacing = config.spacing_metres or grid_spacing(sites)
     hashes = {"archive_sha256": archive.metadata.content_sha256}
     return ArchiveTiles(clear, grid.crs, NEAREST_SPACINGS * max(spacing, grid_spacing(sites))), spacing, hashes
-
-
-def _scene_settings(config: MapConfig, city: City, bands: tuple[str, ...]) -> SceneSettings:
-    """How to read scenes: as the flags say, else as the city's archive was prepared, so that numbers mean the same."""
-    path = archive_folder(config.root, city.name) / METADATA
-    made = ArchiveMetadata.read(path).created_by if path.is_file() else {}
-    if made.get("command") != COMMAND:
-        made = {}
-    return SceneSettings(
-        tuple(made.get("bands", bands)),
-        config.product or made.get("product"),
-        config.time_pattern or made.get("time_pattern"),
-        config.full_scale or made.get("full_scale"),
-        config.skip_broken,
-    )
 
 
 def grid_spacing(sites: pd.DataFrame) -> float:

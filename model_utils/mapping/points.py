@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 from rasterio.warp import transform
 
 from model_utils import atomic
+from model_utils.cities import BoundingBox, load_city
 from model_utils.errors import InputError
 from model_utils.mapping.air_quality_index import pm25_sub_index
 from model_utils.mapping.blocks import predict_cells
 from model_utils.mapping.config import MapConfig, PredictConfig
-from model_utils.mapping.job import MapJob, opened
+from model_utils.mapping.job import MapJob, map_job, opened
 from model_utils.mapping.layers import REASON, REASONS
 from model_utils.mapping.places.grid import WGS84
 
@@ -22,6 +24,11 @@ MOST_AT_ONCE = 4096
 """Cells that are worked on together."""
 CELL, POINT = "number of the cell", "number of the point"
 """Columns that nobody's points have."""
+ANSWER = (
+    *("time", "pm25", "pm25_lower", "pm25_upper", "pm25_sd"),
+    *("place_effect", "dissimilarity", "inside_applicability", "aqi", "reason"),
+)
+"""Columns of what is said of a point."""
 
 
 def predict(config: PredictConfig) -> None:
@@ -30,9 +37,12 @@ def predict(config: PredictConfig) -> None:
     Raises:
         InputError: A column, a row or a flag is wrong, or the file is there already.
     """
+    if config.out.is_dir():
+        raise InputError(f"--out {config.out}: found a folder, expected the name of a file")
     if config.out.exists() and not config.overwrite:
         raise InputError(f"--out {config.out}: exists already; --overwrite replaces it")
     points = read_points(config.points)
+    _refuse_exchanged(points, config.points, load_city(config.city, config.root).bounding_box)
     found = predict_at(config.map_config(), points)
     with atomic.replacing(config.out) as temporary:
         if config.out.suffix == ".csv":
@@ -41,18 +51,24 @@ def predict(config: PredictConfig) -> None:
             found.to_parquet(temporary, index=False)
     known = int(found["pm25"].notna().sum())
     print(f"{config.out}: {len(points)} points, {len(found)} rows, {known} with a value")
+    for note in map_job(config.map_config()).notes:  # that the answer came from
+        print(note)
 
 
 def read_points(path: Path) -> pd.DataFrame:
     """Points of a file.
 
     Raises:
-        InputError: It is not readable, or a coordinate is missing or impossible.
+        InputError: It is not readable, a column is missing or there twice, or a coordinate is missing or impossible.
     """
     try:
-        points = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        points = _read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"--points {path}: not readable ({' '.join(str(error).split())[:200]})") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise InputError(f"--points {path}: not readable ({' '.join(str(reason).split())[:200]})") from None
+    if not points.columns.is_unique:
+        twice = points.columns[points.columns.duplicated()][0]
+        raise InputError(f"--points {path}: column {str(twice)!r} is there twice, expected each once")
     for name, limit in (("latitude", 84), ("longitude", 180)):
         if name not in points:
             raise InputError(f"--points {path}: column {name!r} is missing, found {', '.join(map(str, points))}")
@@ -67,6 +83,33 @@ def read_points(path: Path) -> pd.DataFrame:
     if not len(points):
         raise InputError(f"--points {path}: holds no row")
     return points
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """A table whose columns are called as the file calls them, and whose first one is no index."""
+    texts = {"latitude": "str", "longitude": "str"}  # True is no number
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            points = pd.read_csv(path, index_col=False, dtype=texts)
+    except pd.errors.ParserWarning:
+        raise ValueError("found rows of more fields than there are column names") from None
+    names = pd.read_csv(path, header=None, nrows=1, dtype="str", keep_default_na=False)
+    # pandas makes `latitude.1` of a second `latitude`; columns without a name keep the one that it gave them
+    points.columns = names.iloc[0].where(names.iloc[0] != "", points.columns)
+    return points
+
+
+def _refuse_exchanged(points: pd.DataFrame, path: Path, box: BoundingBox) -> None:
+    """Raises InputError where no point lies in the city, and most would if latitude were longitude."""
+
+    def within(latitude: pd.Series, longitude: pd.Series) -> float:
+        inside = latitude.between(box.south, box.north) & longitude.between(box.west, box.east)
+        return float(inside.mean())
+
+    latitude, longitude = points["latitude"], points["longitude"]
+    if within(latitude, longitude) == 0 and within(longitude, latitude) > 0.5:
+        raise InputError(f"--points {path}: latitude and longitude are exchanged, no point lies in the city's box")
 
 
 def predict_at(config: MapConfig, points: pd.DataFrame) -> pd.DataFrame:
@@ -84,6 +127,8 @@ def predict_at(config: MapConfig, points: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: As `map_job` says.
     """
+    if taken := [name for name in ANSWER if name in points]:
+        raise InputError(f"points: column {taken[0]!r} is one of the answer's, expected another name")
     job = opened(config)
     cells, cell = _cells_of(job, points)
     threshold = float(job.fitted.process.applicability().threshold)
@@ -113,9 +158,7 @@ def predict_at(config: MapConfig, points: pd.DataFrame) -> pd.DataFrame:
                 }
             )
             parts.append(table)
-    values = pd.concat(parts, ignore_index=True)
-    if taken := sorted(set(map(str, points)) & set(map(str, values))):
-        raise InputError(f"points: column {taken[0]!r} is one of the answer's, expected another name")
+    values = pd.concat(parts, ignore_index=True)[[CELL, *ANSWER]]
     rows = points.reset_index(drop=True).assign(**{CELL: cell, POINT: np.arange(len(points))})
     joined = rows.merge(values, on=CELL, validate="many_to_many").sort_values(["time", POINT], kind="stable")
     return joined.drop(columns=[CELL, POINT]).reset_index(drop=True)

@@ -52,13 +52,14 @@ def make_map(config: MapConfig) -> None:
             print(f"{folder}: already made with these settings; nothing to do")
             return
         raise InputError(f"{folder}: holds a map of other settings, model or images; --overwrite replaces it")
+    job.refuse_unseen()
     work = BlockWork(config, blocks_folder(folder, identity))
     dataset = _worked_out(job, work)
     with atomic.replacing_folder(folder) as partial:
         write_map(dataset, job, partial)
         atomic.write_text(partial / IDENTITY, identity)
     shutil.rmtree(work.folder, ignore_errors=True)
-    for line in described(dataset):
+    for line in (*described(dataset), *job.notes):
         print(line)
     print(f"map: {folder}")
 
@@ -70,6 +71,7 @@ def predict_map(config: MapConfig) -> xr.Dataset:
         InputError: The model, the images, the area or the dates are not what they should be.
     """
     job = opened(config)
+    job.refuse_unseen()
     work = BlockWork(config, blocks_folder(map_folder(job), job.identity()))
     try:
         return _worked_out(job, work)
