@@ -28,7 +28,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config(town: Path, **changes) -> MapConfig:
-    return MapConfig(**{"city": "Town", "model": town / "model", "root": town, "keep_outside": True, **changes})
+    fixed = {"city": "Town", "model": town / "model", "root": town, "keep_outside": True, "precision": "32-true"}
+    return MapConfig(**{**fixed, **changes})
 
 
 def test_a_grid_cell_has_what_the_model_says_of_its_tile(town):
@@ -152,6 +153,20 @@ def test_blocks_and_workers_change_no_number(town, monkeypatch):
     assert len(map_job(given).blocks) > 4
     np.testing.assert_allclose(small["pm25"], one["pm25"], rtol=1e-4)
     map_job.cache_clear()
+
+
+def test_both_precisions_give_the_same_map(town):
+    """Within what `--precision` promises, and the layers that no image touches to the digit."""
+    by_float32, by_bfloat16 = (
+        predict_map(config(town, scenes=town / "all", spacing_metres=400.0, precision=precision))
+        for precision in ("32-true", "bf16-mixed")
+    )
+    assert not by_float32["place_effect"].equals(by_bfloat16["place_effect"]), "both were computed alike"
+    assert by_float32["reason"].equals(by_bfloat16["reason"])
+    for name in ("pm25", "pm25_lower", "pm25_upper"):
+        np.testing.assert_allclose(by_bfloat16[name], by_float32[name], rtol=0.005)
+    spread = float(by_float32["place_effect"].std())
+    np.testing.assert_allclose(by_bfloat16["place_effect"], by_float32["place_effect"], atol=0.05 * spread)
 
 
 def test_a_model_of_coordinates_needs_no_images(town, tmp_path):

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from contrastive_models.embedding import embed
+from contrastive_models.embedding import EmbeddingPrecision, embed
 from contrastive_models.encoders import create_encoder, feature_width
 from contrastive_models.weights import weights_hash
 from model_utils import atomic
@@ -110,9 +110,10 @@ class LoadedCityModel:
         """Features of a tile, d."""
         return feature_width(self.encoder)
 
-    def embedded(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embedded(self, tiles: NDArray[np.uint8], precision: EmbeddingPrecision = "32-true") -> NDArray[np.float32]:
         """Embeddings of n tiles (n x H x W x C), n x d."""
-        return embed(self.encoder, tiles.__getitem__, len(tiles), self.model.mean, self.model.std)
+        mean, std = self.model.mean, self.model.std
+        return embed(self.encoder, tiles.__getitem__, len(tiles), mean, std, precision=precision)
 
 
 def sees_tiles(fitted: FittedEstimator) -> bool:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from model_utils import atomic
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.cities import City, load_city
-from model_utils.errors import InputError
 from model_utils.figures.archive.calendar import draw_calendar
 from model_utils.figures.archive.contact_sheet import draw_contact_sheet
 from model_utils.figures.archive.site_map import draw_site_map

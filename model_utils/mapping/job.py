@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from contrastive_models.embedding import EmbeddingPrecision
 from model_utils.archive.reader import open_archive
 from model_utils.cities import City, load_city
 from model_utils.configuration import record
@@ -21,6 +22,7 @@ from model_utils.estimators.city_model import LoadedCityModel, load_city_model
 from model_utils.estimators.place_and_day.place_and_day import FittedPlaceAndDay
 from model_utils.estimators.saving import MODEL
 from model_utils.features.labelled import clear_archive
+from model_utils.hardware import resolve_precision
 from model_utils.ingest.chips import file_hash
 from model_utils.ingest.scenes.grid import city_grid
 from model_utils.mapping.air_quality_index import ScaleName, scale_of
@@ -74,6 +76,11 @@ class MapJob:
     def scale(self) -> ScaleName:
         """Whose air quality index."""
         return self.config.scale or scale_of(self.city)
+
+    @property
+    def precision(self) -> EmbeddingPrecision:
+        """Of the embeddings on this machine."""
+        return "bf16-mixed" if resolve_precision(self.config.precision, "cpu") == "bf16-mixed" else "32-true"
 
     @property
     def new_days(self) -> pd.DatetimeIndex:
@@ -134,7 +141,7 @@ class MapJob:
             unknown = ~named["site_id"].isin(fitted.ground.sites).to_numpy()
             if unknown.any():
                 some = cells[unknown].reset_index(drop=True)
-                means[unknown] = mean_embeddings(self.loaded, self.source, some)
+                means[unknown] = mean_embeddings(self.loaded, self.source, some, self.precision)
         rows = named.reset_index(drop=True).assign(local_date=self.times.days[0])
         return predict_places(fitted, rows, means, self.times.days), fitted.dissimilarity(rows, means)
 

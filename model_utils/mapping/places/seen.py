@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import groupby
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from rasterio.warp import transform
 
+from contrastive_models.embedding import EmbeddingPrecision
 from model_utils.estimators.city_model import LoadedCityModel
 from model_utils.estimators.place_and_day.ground import Ground
+from model_utils.mapping.places.ahead import read_ahead
 from model_utils.mapping.places.grid import WGS84
-from model_utils.mapping.places.sources import Tiles, TileSource
+from model_utils.mapping.places.sources import Tiles, TileSource, in_batches
+
+BATCH = 128
+"""Tiles that the encoder sees together: fewer keep it waiting, more do not fit into a processor's cache."""
 
 
-def mean_embeddings(model: LoadedCityModel, source: TileSource, cells: pd.DataFrame) -> NDArray[np.float32]:
+def mean_embeddings(
+    model: LoadedCityModel, source: TileSource, cells: pd.DataFrame, precision: EmbeddingPrecision
+) -> NDArray[np.float32]:
     """Mean embedding of each cell over its clear dates.
 
     Several tiles of a cell on a date are averaged first, so that a date counts once. Sums run over the dates in their
@@ -24,18 +33,21 @@ def mean_embeddings(model: LoadedCityModel, source: TileSource, cells: pd.DataFr
     Args:
         model: With its encoder.
         source: Of the tiles.
-        cells: n rows, as `MapCells.blocks` gives them.
+        cells: n rows, as `MapCells.block` gives them.
+        precision: Of the encoder's arithmetic.
 
     Returns:
         n x d; NaN for a cell that no tile shows.
     """
     total = np.zeros((len(cells), model.width))
     dates_of = np.zeros(len(cells), np.int64)
-    for _, sums, count in _by_date(model, source.clear_tiles(cells), len(cells)):
+    for _, sums, count in _by_date(model, source.clear_tiles(cells), len(cells), precision):
         shown = count > 0
-        total[shown] += sums[shown] / count[shown, None]
+        np.add(total, sums / np.maximum(count, 1)[:, None], out=total, where=shown[:, None])
         dates_of += shown
-    return np.where((dates_of > 0)[:, None], total / np.maximum(dates_of, 1)[:, None], np.nan).astype(np.float32)
+    total /= np.maximum(dates_of, 1)[:, None]
+    total[dates_of == 0] = np.nan
+    return total.astype(np.float32)
 
 
 def air_of_dates(
@@ -65,7 +77,8 @@ def air_of_dates(
         }
     )
     wanted = (part for part in source.clear_tiles(sites) if part.date in dates.to_numpy())
-    for date, sums, count in _by_date(model, wanted, len(sites)):
+    # a date's air is a small difference from means that were computed in float32
+    for date, sums, count in _by_date(model, wanted, len(sites), "32-true"):
         shown = count > 0
         rows = sites[shown].assign(local_date=date)
         embeddings = np.asarray(sums[shown] / count[shown, None], np.float32)
@@ -74,17 +87,17 @@ def air_of_dates(
 
 
 def _by_date(
-    model: LoadedCityModel, parts: Iterator[Tiles], count: int
+    model: LoadedCityModel, parts: Iterator[Tiles], count: int, precision: EmbeddingPrecision
 ) -> Iterator[tuple[np.datetime64, NDArray[np.float64], NDArray[np.int64]]]:
-    """Sums of the embeddings of each place and their number, a date at a time; the parts come by date."""
-    current: np.datetime64 | None = None
+    """Sums of the embeddings of each place and their number, a date at a time; the parts come by date.
+
+    Both arrays are written over when the next date is asked for.
+    """
     sums, tiles_of = np.zeros((count, model.width)), np.zeros(count, np.int64)
-    for part in parts:
-        if current is not None and part.date != current:
-            yield current, sums, tiles_of
-            sums, tiles_of = np.zeros_like(sums), np.zeros_like(tiles_of)
-        current = part.date
-        np.add.at(sums, part.positions, model.embedded(part.tiles))
-        np.add.at(tiles_of, part.positions, 1)
-    if current is not None:
-        yield current, sums, tiles_of
+    with closing(read_ahead(in_batches(parts, BATCH))) as batches:
+        for date, of_date in groupby(batches, lambda batch: batch.date):
+            sums[:], tiles_of[:] = 0.0, 0
+            for batch in of_date:
+                np.add.at(sums, batch.positions, model.embedded(batch.tiles, precision))
+                np.add.at(tiles_of, batch.positions, 1)
+            yield date, sums, tiles_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Protocol
 
 import numpy as np
@@ -37,6 +38,21 @@ class Tiles:
     date: np.datetime64
     positions: NDArray[np.int64]
     tiles: NDArray[np.uint8]
+
+
+def in_batches(parts: Iterator[Tiles], size: int) -> Iterator[Tiles]:
+    """The same tiles in the same order, so many at a time; only the last ones of a date may be fewer."""
+    for date, of_date in groupby(parts, lambda part: part.date):
+        positions, tiles = np.empty(0, np.int64), None
+        for part in of_date:
+            positions = np.concatenate([positions, part.positions])
+            tiles = part.tiles if tiles is None or not len(tiles) else np.concatenate([tiles, part.tiles])
+            whole = len(positions) - len(positions) % size
+            for start in range(0, whole, size):
+                yield Tiles(date, positions[start : start + size], tiles[start : start + size])
+            positions, tiles = positions[whole:], tiles[whole:]
+        if tiles is not None and len(tiles):
+            yield Tiles(date, positions, tiles)
 
 
 class TileSource(Protocol):
