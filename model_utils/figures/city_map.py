@@ -25,8 +25,11 @@ EMPTY = {
 }
 """Reason -> colour and words for cells without a value."""
 
-FINE = 8
-"""Parts of a cell's side that outlines are drawn in."""
+FINE = 2800
+"""Parts of the map's side that outlines are drawn in, unless eight to a cell are fewer."""
+
+MOST_CELLS_A_SIDE = 700
+"""That a panel can show."""
 
 Floats = NDArray[np.floating]
 
@@ -49,7 +52,8 @@ def draw_city_map(
         truth: In a simulated city, y x x, ug/m3, NaN where it is not known: takes the place of the applicability.
         simulated: Which part of the data is simulated, as `archive.json` says it.
     """
-    at = dataset.isel(time=time)
+    at = _thinned(dataset.isel(time=time))
+    truth = truth if truth is None else truth[:: _step(dataset), :: _step(dataset)]
     level = at["pm25"].to_numpy()
     width = at["pm25_upper"].to_numpy() - at["pm25_lower"].to_numpy()
     effect = at["place_effect"].to_numpy()
@@ -108,6 +112,22 @@ def draw_city_map(
     return figure
 
 
+def _step(dataset: xr.Dataset) -> int:
+    """Every so many cells one is drawn, so that a panel has a pixel for it."""
+    return -(-max(dataset.sizes["x"], dataset.sizes["y"]) // MOST_CELLS_A_SIDE)
+
+
+def _thinned(at: xr.Dataset) -> xr.Dataset:
+    """The cells that are drawn, each as large as those that it stands for."""
+    step = _step(at)
+    if step == 1:
+        return at.load()
+    thin = at.isel(x=slice(None, None, step), y=slice(None, None, step)).load()
+    half = (step - 1) * float(at.attrs["spacing_m"]) / 2
+    thin = thin.assign_coords(x=thin["x"] + half, y=thin["y"] - half)
+    return thin.assign_attrs(spacing_m=step * float(at.attrs["spacing_m"]))
+
+
 def _layer(
     axes: Axes, at: xr.Dataset, values: Floats, colours: str | ListedColormap, scale: Normalize | None = None
 ) -> AxesImage:
@@ -119,10 +139,11 @@ def _layer(
 
 def _edges(at: xr.Dataset, mask: NDArray[np.bool_]) -> tuple[Any, Any, Any]:
     """x, y and a mask so fine that contours follow the edges of the cells."""
-    step = float(at.attrs["spacing_m"]) / FINE
-    offset = (np.arange(FINE) - (FINE - 1) / 2) * step
+    fine = min(8, max(2, FINE // max(mask.shape)))
+    step = float(at.attrs["spacing_m"]) / fine
+    offset = (np.arange(fine) - (fine - 1) / 2) * step
     x, y = at["x"].to_numpy()[:, None] + offset, at["y"].to_numpy()[:, None] - offset
-    return x.ravel(), y.ravel(), np.kron(mask, np.ones((FINE, FINE)))
+    return x.ravel(), y.ravel(), np.kron(mask, np.ones((fine, fine), np.float32))
 
 
 def _outlined(axes: Axes, at: xr.Dataset, mask: NDArray[np.bool_], **style: Any) -> None:

@@ -60,7 +60,7 @@ def hotspots(pm25: Floats, half_width: Floats, cell_m: float, window_km: float =
     known = np.isfinite(pm25)
     if not known.any():
         return Hotspots(known, np.full(pm25.shape, np.nan))
-    sd_cells = 1000 * window_km / WIDTH_OF_SD / cell_m
+    sd_cells = _sd_cells(cell_m, window_km)
 
     def windowed(values: Floats) -> Floats:
         return np.asarray(gaussian_filter(values, sd_cells, mode="constant", truncate=REACH))
@@ -73,3 +73,12 @@ def hotspots(pm25: Floats, half_width: Floats, cell_m: float, window_km: float =
     difference = np.where(known, above - mean, np.nan)
     z = difference / (np.sqrt(np.maximum(variance, 0.0)) + LEAST_SD)
     return Hotspots((z > HIGH) & (difference > half_width), z)
+
+
+def reach_cells(cell_m: float, window_km: float = WINDOW_KM) -> int:
+    """How far the window reaches along rows and columns: cells beyond do not touch whether one is a hotspot."""
+    return int(REACH * _sd_cells(cell_m, window_km) + 0.5)  # as scipy rounds it
+
+
+def _sd_cells(cell_m: float, window_km: float) -> float:
+    return 1000 * window_km / WIDTH_OF_SD / cell_m

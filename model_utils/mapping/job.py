@@ -28,7 +28,7 @@ from model_utils.ingest.scenes.grid import city_grid
 from model_utils.mapping.air_quality_index import ScaleName, scale_of
 from model_utils.mapping.config import MapConfig
 from model_utils.mapping.dates import MapTimes, map_times
-from model_utils.mapping.places.cells import MapCells, map_cells
+from model_utils.mapping.places.cells import Blocks, MapCells, map_cells
 from model_utils.mapping.places.scenes import scenes_of_map
 from model_utils.mapping.places.seen import air_of_dates, mean_embeddings
 from model_utils.mapping.places.sources import ArchiveTiles, SceneTiles, TileSource, grid_sites_of
@@ -68,9 +68,9 @@ class MapJob:
     sources: dict[str, str]
 
     @cached_property
-    def blocks(self) -> list[pd.DataFrame]:
+    def blocks(self) -> Blocks:
         """The cells, block by block."""
-        return list(self.cells.blocks())
+        return self.cells.blocks()
 
     @property
     def scale(self) -> ScaleName:

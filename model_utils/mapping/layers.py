@@ -151,7 +151,7 @@ def as_dataset(
         beside = [other for other in str(described.pop(_ANCILLARY, "")).split() if other in layers]
         if beside:  # CF wants no names of what is not there
             described[_ANCILLARY] = " ".join(beside)
-        dataset[name] = (dimensions, values.astype(layer.dtype), described)
+        dataset[name] = (dimensions, values.astype(layer.dtype, copy=False), described)
     return dataset
 
 

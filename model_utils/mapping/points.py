@@ -165,7 +165,7 @@ def predict_at(config: MapConfig, points: pd.DataFrame) -> pd.DataFrame:
 
 
 def _cells_of(job: MapJob, points: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """The cells that hold points, as `MapCells.blocks` gives cells, and the number of each point's."""
+    """The cells that hold points, as `MapCells.named` gives cells, and the number of each point's."""
     grid = job.cells.grid
     east, north = transform(WGS84, grid.crs, points["longitude"].to_numpy(), points["latitude"].to_numpy())
     lattice = np.column_stack([np.floor(np.divide(east, grid.spacing)), np.floor(np.divide(north, grid.spacing))])

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from model_utils import atomic
@@ -15,11 +14,9 @@ from model_utils.archive.format import METADATA, ArchiveMetadata
 from model_utils.configuration import package_version
 from model_utils.errors import InputError
 from model_utils.estimators.conformal import INTERVAL_LEVEL
-from model_utils.mapping.air_quality_index import ScaleName
 from model_utils.mapping.assembly import assemble
 from model_utils.mapping.blocks import (
     AIR,
-    Block,
     BlockWork,
     blocks_folder,
     read_block,
@@ -28,9 +25,10 @@ from model_utils.mapping.blocks import (
     work_on_block,
 )
 from model_utils.mapping.config import MapConfig
+from model_utils.mapping.files.netcdf import opened_map, read_map
 from model_utils.mapping.job import MapJob, opened
-from model_utils.mapping.layers import REASONS
-from model_utils.mapping.writing import write_map
+from model_utils.mapping.layers import REASON, REASONS
+from model_utils.mapping.writing import NETCDF, write_map
 from model_utils.parallel.tasks import Workers, results_as_completed
 from model_utils.progress import counted
 from model_utils.project import archive_folder, results_folder
@@ -54,13 +52,15 @@ def make_map(config: MapConfig) -> None:
         raise InputError(f"{folder}: holds a map of other settings, model or images; --overwrite replaces it")
     job.refuse_unseen()
     work = BlockWork(config, blocks_folder(folder, identity))
-    dataset = _worked_out(job, work)
+    _work_out(job, work)
     with atomic.replacing_folder(folder) as partial:
-        write_map(dataset, job, partial)
+        _put_together(job, work, partial / NETCDF)
+        with opened_map(partial / NETCDF) as dataset:
+            write_map(dataset, job, partial)
+            lines = list(described(dataset))
         atomic.write_text(partial / IDENTITY, identity)
     shutil.rmtree(work.folder, ignore_errors=True)
-    for line in (*described(dataset), *job.notes):
-        print(line)
+    print(*lines, *job.notes, sep="\n")
     print(f"map: {folder}")
 
 
@@ -74,7 +74,9 @@ def predict_map(config: MapConfig) -> xr.Dataset:
     job.refuse_unseen()
     work = BlockWork(config, blocks_folder(map_folder(job), job.identity()))
     try:
-        return _worked_out(job, work)
+        _work_out(job, work)
+        _put_together(job, work, work.folder / NETCDF)
+        return read_map(work.folder / NETCDF)
     finally:
         shutil.rmtree(work.folder, ignore_errors=True)
 
@@ -87,36 +89,46 @@ def map_folder(job: MapJob) -> Path:
 
 def described(dataset: xr.Dataset) -> Iterator[str]:
     """What a map holds, in a few lines."""
-    reason = dataset["reason"].to_numpy()
-    asked = reason != 1
+    counts = np.zeros(len(REASONS), np.int64)
+    for reason in dataset["reason"]:
+        counts += np.bincount(reason.to_numpy().ravel(), minlength=len(REASONS))
+    asked = int(np.delete(counts, REASON["outside_area"]).sum())
+    times = dataset.sizes["time"]
     yield (
-        f"{asked[0].sum()} cells of {dataset.attrs['spacing_m']:g} m, {len(dataset['time'])} times; "
-        f"{100 * (reason[asked] == 0).mean():.0f} % of the values are known"
+        f"{asked // times} cells of {dataset.attrs['spacing_m']:g} m, {times} times; "
+        f"{100 * counts[REASON['value']] / asked:.0f} % of the values are known"
     )
     for number, name in REASONS.items():
-        if number > 1 and (count := int((reason == number).sum())):
-            yield f"  {name.replace('_', ' ')}: {100 * count / asked.sum():.1f} %"
+        if number > 1 and counts[number]:
+            yield f"  {name.replace('_', ' ')}: {100 * counts[number] / asked:.1f} %"
 
 
-def _worked_out(job: MapJob, work: BlockWork) -> xr.Dataset:
-    """Does what is not done yet, and puts the blocks together."""
+def _work_out(job: MapJob, work: BlockWork) -> None:
+    """Predicts the blocks that are not done yet."""
     config = job.config
-    numbers = range(len(job.blocks))
     if not stands(work.path(AIR)):
         work_on_air(work)
-    missing = [number for number in numbers if not stands(work.path(number))]
+    missing = [number for number in range(len(job.blocks)) if not stands(work.path(number))]
     written = results_as_completed(work_on_block, work, missing, Workers(config.workers, config.scheduler))
     for _ in counted(written, len(missing), "blocks"):
         pass
-    blocks: Iterator[tuple[pd.DataFrame, Block]] = (
-        (job.blocks[number], read_block(work.path(number))) for number in numbers
+
+
+def _put_together(job: MapJob, work: BlockWork, path: Path) -> None:
+    """Writes the NetCDF."""
+    assemble(
+        path,
+        job.blocks,
+        job.times,
+        lambda number: read_block(work.path(number)),
+        float(job.fitted.process.applicability().threshold),
+        job.scale,
+        job.config.keep_outside,
+        _attributes(job),
     )
-    threshold = float(job.fitted.process.applicability().threshold)
-    scale = job.scale
-    return assemble(job.cells, job.times, blocks, threshold, scale, config.keep_outside, _attributes(job, scale))
 
 
-def _attributes(job: MapJob, scale: ScaleName) -> dict[str, object]:
+def _attributes(job: MapJob) -> dict[str, object]:
     """What a map says of itself."""
     counts = np.bincount(job.times.period, minlength=len(job.times.bounds))
     model = job.loaded.model
@@ -127,7 +139,7 @@ def _attributes(job: MapJob, scale: ScaleName) -> dict[str, object]:
         "spacing_m": job.cells.grid.spacing,
         "epsg": int(job.cells.grid.crs.removeprefix("EPSG:")),
         "tile_size_m": model.tile_size * model.ground_sample_distance_m,
-        "aqi_scale": scale,
+        "aqi_scale": job.scale,
         "interval_level": INTERVAL_LEVEL,
         "days_in_mean": " ".join(map(str, counts.tolist())),
         "model_sha256": model.encoder_sha256,

@@ -16,7 +16,6 @@ from model_utils.figures.city_map import draw_city_map
 from model_utils.figures.saving import save_figure
 from model_utils.mapping.air_quality_index import edition_of
 from model_utils.mapping.files.geotiff import time_label, write_geotiffs
-from model_utils.mapping.files.netcdf import write_netcdf
 from model_utils.mapping.files.stac import stac_item, write_item
 from model_utils.mapping.job import MapJob
 from model_utils.mapping.layers import REASON
@@ -32,14 +31,13 @@ MOST_FIGURES = 12
 
 
 def write_map(dataset: xr.Dataset, job: MapJob, folder: Path) -> None:
-    """Writes a map in all its formats into an empty folder.
+    """Writes a map in all its other formats beside its NetCDF.
 
     Args:
-        dataset: The map.
+        dataset: The map, as it lies in the file: one time of one layer is read at once.
         job: What it was made of.
-        folder: Gets map.nc, layers/*.tif, figures/, report.html, item.json and config.yaml.
+        folder: Holds map.nc, and gets layers/*.tif, figures/, report.html, item.json and config.yaml.
     """
-    write_netcdf(dataset, folder / NETCDF)
     files = write_geotiffs(dataset, folder / LAYERS_FOLDER)
     hrefs = {name: [f"./{LAYERS_FOLDER}/{path.name}" for path in paths] for name, paths in files.items()}
     stations = station_readings(job.folder.parent, job.times, job.cells.grid.crs)
@@ -54,7 +52,7 @@ def write_map(dataset: xr.Dataset, job: MapJob, folder: Path) -> None:
 
 def _figures(dataset: xr.Dataset, stations: pd.DataFrame | None, folder: Path) -> list[Path]:
     """Draws the times that have any value, at most `MOST_FIGURES`, evenly chosen."""
-    known = np.flatnonzero(np.isfinite(dataset["pm25"].to_numpy()).any(axis=(1, 2)))
+    known = np.flatnonzero([np.isfinite(level.to_numpy()).any() for level in dataset["pm25"]])
     chosen = known[np.unique(np.linspace(0, len(known) - 1, min(len(known), MOST_FIGURES)).round().astype(int))]
     paths = []
     for number in chosen.tolist():

@@ -15,6 +15,8 @@ from model_utils import atomic
 from model_utils.mapping.layers import LAYERS
 
 TILE = 512
+CACHE_BYTES = 128 * 2**20
+"""For GDAL, which otherwise takes a twentieth of the machine's memory as layers grow."""
 
 
 def write_geotiffs(dataset: xr.Dataset, folder: Path) -> dict[str, list[Path]]:
@@ -33,12 +35,15 @@ def write_geotiffs(dataset: xr.Dataset, folder: Path) -> dict[str, list[Path]]:
     crs = rasterio.CRS.from_wkt(dataset["crs"].attrs["crs_wkt"])
     files: dict[str, list[Path]] = {}
     for name, layer in LAYERS.items():
-        values = dataset[name].to_numpy()
-        labels = [f"{name}_{time_label(dataset, number)}" for number in range(len(values))] if layer.timed else [name]
+        bands = list(dataset[name]) if layer.timed else [dataset[name]]
+        labels = [f"{name}_{time_label(dataset, number)}" for number in range(len(bands))] if layer.timed else [name]
         tags = {"AREA_OR_POINT": "Area", "title": dataset.attrs["title"], "long_name": layer.long_name}
-        for label, band in zip(labels, values if layer.timed else [values], strict=True):
+        for label, band in zip(labels, bands, strict=True):
             path = folder / f"{label}.tif"
-            with MemoryFile() as memory:  # GDAL may not say that a disk is full, and leaves files of its own beside
+            with (
+                rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
+                MemoryFile() as memory,
+            ):  # GDAL may not say that a disk is full, and leaves files of its own beside
                 with memory.open(
                     driver="COG",
                     height=len(y),
@@ -53,7 +58,7 @@ def write_geotiffs(dataset: xr.Dataset, folder: Path) -> dict[str, list[Path]]:
                     blocksize=TILE,
                     overview_resampling="AVERAGE" if layer.dtype == "float32" else "NEAREST",
                 ) as file:
-                    file.write(band.astype(layer.dtype), 1)
+                    file.write(band.to_numpy().astype(layer.dtype, copy=False), 1)
                     file.set_band_description(1, name)
                     file.units = (layer.units,)
                     file.scales, file.offsets = (1.0,), (0.0,)

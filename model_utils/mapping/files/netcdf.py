@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from model_utils.atomic import replacing
 from model_utils.errors import InputError
@@ -22,11 +26,28 @@ _CLOCK = {"units_metadata": "leap_seconds: none"}
 _UNDECODABLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
-def write_netcdf(dataset: xr.Dataset, path: Path) -> None:
-    """Writes a map; the same map gives the same bytes, since the file says nothing of when it was written.
+class OpenNetcdf:
+    """The layers of a map in NetCDF that is being written, a window at a time."""
 
-    One time of one layer is read without the others: no chunk holds two times. What is known of title, institution,
-    source, history and references stands in the dataset's attributes and is written as it is.
+    def __init__(self, file: netCDF4.Dataset) -> None:
+        """Takes an open file.
+
+        Args:
+            file: With all its layers, empty.
+        """
+        self._file = file
+
+    def put(self, name: str, window: tuple[slice | int, ...], values: NDArray[np.generic]) -> None:
+        """Writes some numbers of a layer; what is never written has no value."""
+        self._file[name][window] = values
+
+    def get(self, name: str, window: tuple[slice | int, ...]) -> NDArray[np.generic]:
+        """Reads some numbers of a layer."""
+        return np.asarray(self._file[name][window])
+
+
+def write_netcdf(dataset: xr.Dataset, path: Path) -> None:
+    """Writes a map that is in memory, as `writing_netcdf` does.
 
     Args:
         dataset: As of `as_dataset`.
@@ -35,20 +56,49 @@ def write_netcdf(dataset: xr.Dataset, path: Path) -> None:
     Raises:
         ValueError: A time is no whole minute.
     """
+    with writing_netcdf(dataset, path) as file:
+        for name in LAYERS:
+            if name in dataset:
+                file.put(name, (slice(None),) * dataset[name].ndim, dataset[name].to_numpy())
+
+
+@contextmanager
+def writing_netcdf(frame: xr.Dataset, path: Path, side: int = MOST_CELLS_A_SIDE) -> Iterator[OpenNetcdf]:
+    """Writes a map piece by piece; the same map in the same pieces gives the same bytes.
+
+    The file says nothing of when it was written. One time of one layer is read without the others: no chunk holds two
+    times. What is known of title, institution, source, history and references stands in the dataset's attributes and
+    is written as it is.
+
+    Args:
+        frame: As of `as_dataset`; of its layers only names, shapes and attributes matter.
+        path: Replaced whole when the caller has put all layers, or not at all.
+        side: Of a chunk, cells: pieces should hold whole chunks.
+
+    Raises:
+        ValueError: A time is no whole minute.
+    """
     for name in ("time", "time_bnds"):
-        if (dataset[name].to_numpy().astype("datetime64[m]") != dataset[name].to_numpy()).any():
+        if (frame[name].to_numpy().astype("datetime64[m]") != frame[name].to_numpy()).any():
             raise ValueError(f"{name}: found seconds, expected whole minutes")
-    layers = [name for name in LAYERS if name in dataset]
     # a coordinate without dimensions would be named in each layer's `coordinates`, where CF wants no grid mapping
-    variables = dataset.drop_encoding().variables
-    written = xr.Dataset({name: variables[name] for name in ("time", "y", "x", "crs", "time_bnds", *layers)})
-    written.attrs = {"Conventions": CONVENTIONS, **dataset.attrs, _SEAL: _content(dataset)}
+    variables = frame.drop_encoding().variables
+    written = xr.Dataset({name: variables[name] for name in ("time", "y", "x", "crs", "time_bnds")})
+    written.attrs = {"Conventions": CONVENTIONS, **frame.attrs, _SEAL: "0" * 64}
     written["time"].attrs.update(_CLOCK)
-    encoding: dict[str, dict[str, object]] = {name: _encoding(written[name]) for name in layers}
-    encoding |= {name: {"_FillValue": None} for name in ("x", "y", "crs")}
+    encoding: dict[str, dict[str, object]] = {name: {"_FillValue": None} for name in ("x", "y", "crs")}
     encoding |= {name: {**_TIME, "_FillValue": None} for name in ("time", "time_bnds")}
     with replacing(path) as temporary:
         written.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+        with netCDF4.Dataset(temporary, "a") as file:
+            for name in LAYERS:
+                if name in frame:
+                    _create_layer(file, frame[name], side)
+            yield OpenNetcdf(file)
+        with _opened(temporary) as (found, _):
+            content = _content(found)
+        with netCDF4.Dataset(temporary, "a") as file:
+            file.setncattr(_SEAL, content)
 
 
 def read_map(path: Path) -> xr.Dataset:
@@ -58,17 +108,8 @@ def read_map(path: Path) -> xr.Dataset:
         InputError: The file is not such a map, or not as it was written.
     """
     try:
-        # xarray warns of what it cannot decode: the seal says whether that matters; unmasked integers stay integers
-        with (
-            warnings.catch_warnings(action="ignore"),
-            xr.open_dataset(path, engine="netcdf4", cache=False, mask_and_scale=False) as opened,
-        ):
-            dataset = opened.load().drop_encoding().set_coords("crs")
-        seal = dataset.attrs.pop(_SEAL, None)
-        dataset.attrs.pop("Conventions", None)
-        for variable in dataset.variables.values():
-            for name in ("_FillValue", *_CLOCK):
-                variable.attrs.pop(name, None)
+        with _opened(path) as (found, seal):
+            dataset = found.load()
         content = _content(dataset)
     except _UNDECODABLE as error:  # the libraries' many ways to say that a file is not what it seems
         raise InputError(f"{path}: not readable as a map in NetCDF ({' '.join(str(error).split())[:200]})") from None
@@ -79,10 +120,45 @@ def read_map(path: Path) -> xr.Dataset:
     return dataset
 
 
-def _encoding(layer: xr.DataArray) -> dict[str, object]:
-    sides = tuple(1 if name == "time" else min(size, MOST_CELLS_A_SIDE) for name, size in layer.sizes.items())
+@contextmanager
+def opened_map(path: Path) -> Iterator[xr.Dataset]:
+    """A map that this process has just written: the same dataset, whose numbers are read whenever they are used."""
+    with _opened(path) as (dataset, _):
+        yield dataset
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[xr.Dataset, str | None]]:
+    """The dataset without what the file has beside it, and its seal."""
+    # xarray warns of what it cannot decode: the seal says whether that matters; unmasked integers stay integers
+    with warnings.catch_warnings(action="ignore"):
+        opened = xr.open_dataset(path, engine="netcdf4", cache=False, mask_and_scale=False)
+    with opened:
+        dataset = opened.drop_encoding().set_coords("crs")
+        seal = dataset.attrs.pop(_SEAL, None)
+        dataset.attrs.pop("Conventions", None)
+        for variable in dataset.variables.values():
+            for name in ("_FillValue", *_CLOCK):
+                variable.attrs.pop(name, None)
+        yield dataset, seal
+
+
+def _create_layer(file: netCDF4.Dataset, layer: xr.DataArray, side: int) -> None:
+    sides = tuple(1 if name == "time" else min(size, side) for name, size in layer.sizes.items())
     fill = np.asarray(LAYERS[str(layer.name)].fill, layer.dtype)
-    return {"zlib": True, "complevel": 4, "shuffle": True, "fletcher32": True, "chunksizes": sides, "_FillValue": fill}
+    variable = file.createVariable(
+        str(layer.name),
+        layer.dtype,
+        tuple(map(str, layer.dims)),
+        compression="zlib",
+        complevel=4,
+        shuffle=True,
+        fletcher32=True,
+        chunksizes=sides,
+        fill_value=fill,
+    )
+    variable.set_auto_maskandscale(False)
+    variable.setncatts(dict(sorted(layer.attrs.items())))
 
 
 def _content(dataset: xr.Dataset) -> str:
@@ -93,11 +169,23 @@ def _content(dataset: xr.Dataset) -> str:
     digest = hashlib.sha256(_words(dataset.attrs))
     for name in sorted(map(str, dataset.variables)):
         variable = dataset[name].variable
-        values = np.asarray(variable.values)
-        values = values.astype("datetime64[ns]") if values.dtype.kind == "M" else values
-        digest.update(_words([name, variable.dims, values.shape, values.dtype.str, variable.attrs]))
-        digest.update(values.tobytes())
+        kind = np.dtype("datetime64[ns]") if variable.dtype.kind == "M" else variable.dtype
+        digest.update(_words([name, variable.dims, variable.shape, kind.str, variable.attrs]))
+        for part in _parts(variable):
+            digest.update(np.asarray(part.values).astype(kind, copy=False).tobytes())
     return digest.hexdigest()
+
+
+def _parts(variable: xr.Variable) -> Iterator[xr.Variable]:
+    """All numbers in their order, some rows of cells at a time."""
+    if variable.ndim == 3:
+        for part in variable:
+            yield from _parts(part)
+    elif variable.dims == ("y", "x"):
+        for start in range(0, len(variable), MOST_CELLS_A_SIDE):
+            yield variable[start : start + MOST_CELLS_A_SIDE]
+    else:
+        yield variable
 
 
 def _words(value: object) -> bytes:

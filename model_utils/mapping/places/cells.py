@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,13 @@ from model_utils.mapping.places.area import Area, read_area
 from model_utils.mapping.places.grid import WGS84, MapGrid, map_grid
 
 BLOCK_METRES = 25_000.0
+MOST_CELLS_A_SIDE = 100
+"""Of a block: what a block needs of memory does not depend on the size of a cell."""
+ROWS_AT_ONCE = 256
+"""Whose middles are looked at together."""
+
+Window = tuple[slice, slice]
+"""Rows and columns of a grid."""
 
 
 @dataclass(frozen=True)
@@ -32,24 +41,12 @@ class MapCells:
     grid: MapGrid
     inside: NDArray[np.bool_]
 
-    def blocks(self, metres: float = BLOCK_METRES) -> Iterator[pd.DataFrame]:
-        """The cells inside, a table a block of about so many metres squared, from north to south and west to east.
-
-        Yields:
-            A row a cell: site_id (as `prepare` names the cell of a grid of this spacing), latitude, longitude (WGS84
-            degrees), east_m, north_m, row, column.
-        """
-        step = max(1, round(metres / self.grid.spacing))
-        first = round(self.grid.left / self.grid.spacing), round(self.grid.top / self.grid.spacing) - 1
-        for top in range(0, self.grid.rows, step):
-            for left in range(0, self.grid.columns, step):
-                row, column = np.nonzero(self.inside[top : top + step, left : left + step])
-                row, column = row + top, column + left
-                if len(row):
-                    yield self.named(first[0] + column, first[1] - row).assign(row=row, column=column)
+    def blocks(self, metres: float = BLOCK_METRES) -> Blocks:
+        """The cells inside, in blocks of about so many metres squared."""
+        return Blocks(self, min(max(1, round(metres / self.grid.spacing)), MOST_CELLS_A_SIDE))
 
     def named(self, east: NDArray[np.integer], north: NDArray[np.integer]) -> pd.DataFrame:
-        """Cells of the lattice that the grid is a part of, as `blocks` gives them without row and column.
+        """Cells of the lattice that the grid is a part of, as `Blocks` has them without row and column.
 
         Args:
             east: Number of each cell east of the zone's origin, n.
@@ -71,6 +68,58 @@ class MapCells:
         )
 
 
+@dataclass(frozen=True)
+class Blocks(Sequence[pd.DataFrame]):
+    """The blocks that hold cells, from north to south and west to east; a table is made when it is asked for.
+
+    Its columns, a row a cell: site_id (as `prepare` names the cell of a grid of this spacing), latitude, longitude
+    (WGS84 degrees), east_m, north_m, row, column.
+
+    Attributes:
+        cells: All cells.
+        side: Of a block, cells; those at the southern and eastern edge may be smaller.
+    """
+
+    cells: MapCells
+    side: int
+
+    @property
+    def every_window(self) -> Iterator[Window]:
+        """Of all blocks, those without a cell too."""
+        grid = self.cells.grid
+        for top in range(0, grid.rows, self.side):
+            for left in range(0, grid.columns, self.side):
+                yield (
+                    slice(top, min(top + self.side, grid.rows)),
+                    slice(left, min(left + self.side, grid.columns)),
+                )
+
+    @cached_property
+    def windows(self) -> list[Window]:
+        """Where the blocks lie."""
+        return [window for window in self.every_window if self.cells.inside[window].any()]
+
+    def __len__(self) -> int:
+        """How many hold cells."""
+        return len(self.windows)
+
+    @overload
+    def __getitem__(self, number: int) -> pd.DataFrame: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[pd.DataFrame]: ...
+
+    def __getitem__(self, number: int | slice) -> pd.DataFrame | Sequence[pd.DataFrame]:
+        """The cells of a block."""
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        window, grid = self.windows[number], self.cells.grid
+        row, column = np.nonzero(self.cells.inside[window])
+        row, column = row + window[0].start, column + window[1].start
+        first = round(grid.left / grid.spacing), round(grid.top / grid.spacing) - 1
+        return self.cells.named(first[0] + column, first[1] - row).assign(row=row, column=column)
+
+
 def map_cells(crs: str, spacing: float, box: BoundingBox, area: str | None) -> MapCells:
     """The cells of an area.
 
@@ -90,8 +139,13 @@ def map_cells(crs: str, spacing: float, box: BoundingBox, area: str | None) -> M
         projected = [transform_geom(WGS84, crs, polygon) for polygon in asked.polygons]
         inside = ~geometry_mask(projected, (grid.rows, grid.columns), grid.transform)
     else:
-        latitude, longitude = grid.degrees()
-        inside = (box.west <= longitude) & (longitude <= box.east) & (box.south <= latitude) & (latitude <= box.north)
+        inside = np.empty((grid.rows, grid.columns), bool)
+        for start in range(0, grid.rows, ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            latitude, longitude = grid.degrees(rows)
+            inside[rows] = (
+                (box.west <= longitude) & (longitude <= box.east) & (box.south <= latitude) & (latitude <= box.north)
+            )
     if not inside.any():
         raise InputError(f"--area {area}: no middle of a cell of {spacing:g} m lies in it, expected a larger area")
     return MapCells(grid, inside)

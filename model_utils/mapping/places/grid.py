@@ -51,9 +51,9 @@ class MapGrid:
         """Northings of the cells' middles, metres, falling."""
         return np.asarray(self.top - self.spacing * (np.arange(self.rows) + 0.5), np.float64)
 
-    def degrees(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Latitudes and longitudes of the cells' middles, WGS84, rows x columns each."""
-        east, north = np.meshgrid(self.x, self.y)
+    def degrees(self, rows: slice = slice(None)) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Latitudes and longitudes of the middles of all cells, or of some rows of them, WGS84, rows x columns each."""
+        east, north = np.meshgrid(self.x, self.y[rows])
         longitude, latitude = transform(self.crs, WGS84, east.ravel(), north.ravel())
         return np.reshape(latitude, east.shape), np.reshape(longitude, east.shape)
 

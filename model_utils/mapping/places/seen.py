@@ -33,7 +33,7 @@ def mean_embeddings(
     Args:
         model: With its encoder.
         source: Of the tiles.
-        cells: n rows, as `MapCells.block` gives them.
+        cells: n rows, as `Blocks` has them.
         precision: Of the encoder's arithmetic.
 
     Returns:

@@ -24,8 +24,8 @@ from model_utils.mapping.report.packing import Packed, pack_flags, pack_numbers
 Scale = Sequence[tuple[float, str, str]]
 """Categories of the sub-index, rising: upper bound (the last one's may be infinite), name, colour as #rrggbb."""
 
-MOST_VALUES = 20_000_000
-"""Cells times dates of a page: more does not open in a browser on a phone."""
+MOST_VALUES = 8_000_000
+"""Cells times dates of a page: its 40 MB are as much as a browser on a phone opens."""
 
 _STEPS = {"pm25": 0.1, "pm25_lower": 0.1, "pm25_upper": 0.1, "place_effect": 0.1, "dissimilarity": 0.01, "aqi": 1.0}
 _FLAGS = ("inside_applicability", "hotspot", "reason")
@@ -114,8 +114,10 @@ def _layers(dataset: xr.Dataset) -> dict[str, Packed]:
     packed = {}
     for name, step in _STEPS.items():
         if name in dataset:
-            values = dataset[name].to_numpy().astype(np.float64)
-            packed[name] = pack_numbers(np.where(values < 0, np.nan, values) if name == "aqi" else values, step)
+            values = dataset[name].to_numpy()
+            packed[name] = pack_numbers(
+                np.where(values < 0, np.float32(np.nan), values) if name == "aqi" else values, step
+            )
     packed |= {name: pack_flags(dataset[name].to_numpy()) for name in _FLAGS if name in dataset}
     return packed
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 NO_NUMBER = 65535
 MOST = 65534
 NO_FLAG = 255
+PART = 1_000_000
+"""Numbers that are rounded together."""
 
 
 class Packed(TypedDict):
@@ -43,11 +45,18 @@ def pack_numbers(values: NDArray[np.generic], step: float) -> Packed:
     Returns:
         Codes of 16 bits; 65535 for no value, 65534 for that number of steps above the least, or more.
     """
-    numbers = np.asarray(values, np.float64).ravel()
-    known = np.isfinite(numbers)
-    steps = np.rint(np.where(known, numbers, 0.0) * round(1 / step))
-    offset = min(int(steps.min(initial=0.0)), 0)
-    codes = np.where(known, (steps - offset).clip(max=MOST), NO_NUMBER).astype(np.uint16)
+    numbers = np.asarray(values).ravel()
+    parts = [slice(start, start + PART) for start in range(0, numbers.size, PART)]
+
+    def steps(part: slice) -> NDArray[np.float64]:
+        known = np.where(np.isfinite(numbers[part]), numbers[part], np.nan).astype(np.float64)
+        return np.asarray(np.rint(known * round(1 / step)))
+
+    offset = int(min((np.fmin.reduce(steps(part), initial=0.0) for part in parts), default=0.0))
+    codes = np.empty(numbers.size, np.uint16)
+    for part in parts:
+        above = steps(part) - offset
+        codes[part] = np.where(np.isfinite(above), above.clip(max=MOST), NO_NUMBER)
     differences = np.diff(codes, prepend=np.uint16(0))  # modulo 2^16
     planes = np.concatenate([differences & 255, differences >> 8]).astype(np.uint8)
     return {"bits": 16, "step": step, "offset": offset, "data": _deflate(planes)}
@@ -55,9 +64,8 @@ def pack_numbers(values: NDArray[np.generic], step: float) -> Packed:
 
 def pack_flags(values: NDArray[np.generic]) -> Packed:
     """Packs small whole numbers as bytes; 255 for no value, which is NaN or less than zero."""
-    numbers = np.asarray(values, np.float64).ravel()
-    with np.errstate(invalid="ignore"):
-        codes = np.where(numbers >= 0, numbers, NO_FLAG).astype(np.uint8)
+    numbers = np.asarray(values).ravel()
+    codes = np.where(numbers >= 0, numbers, NO_FLAG).astype(np.uint8)
     return {"bits": 8, "step": 1, "offset": 0, "data": _deflate(codes)}
 
 
