@@ -40,10 +40,8 @@ def write_geotiffs(dataset: xr.Dataset, folder: Path) -> dict[str, list[Path]]:
         tags = {"AREA_OR_POINT": "Area", "title": dataset.attrs["title"], "long_name": layer.long_name}
         for label, band in zip(labels, bands, strict=True):
             path = folder / f"{label}.tif"
-            with (
-                rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
-                MemoryFile() as memory,
-            ):  # GDAL may not say that a disk is full, and leaves files of its own beside
+            # in memory first: GDAL may not say that a disk is full, and leaves files of its own beside
+            with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES), MemoryFile() as memory:
                 with memory.open(
                     driver="COG",
                     height=len(y),
