@@ -138,7 +138,7 @@ def _attributes(job: MapJob) -> dict[str, object]:
         "period": job.config.period,
         "spacing_m": job.cells.grid.spacing,
         "epsg": int(job.cells.grid.crs.removeprefix("EPSG:")),
-        "tile_size_m": model.tile_size * model.ground_sample_distance_m,
+        **_resolution(job),
         "aqi_scale": job.scale,
         "interval_level": INTERVAL_LEVEL,
         "days_in_mean": " ".join(map(str, counts.tolist())),
@@ -152,6 +152,19 @@ def _attributes(job: MapJob) -> dict[str, object]:
         "comment": "A mean over a period is one over its days with readings or clear images; clear-sky days may differ "
         "from the others.",
     }
+
+
+def _resolution(job: MapJob) -> dict[str, float]:
+    """What bounds the detail of a map: the tile, the ring of tiles about it, and how far places and days are alike."""
+    model, fitted = job.loaded.model, job.fitted
+    found = {"tile_size_m": float(model.tile_size * model.ground_sample_distance_m)}
+    if fitted.ground is not None and fitted.process.blocks:
+        found["context_km"] = fitted.ground.ring_km
+    if fitted.process.field_variance:
+        found["place_range_km"] = fitted.process.range_km
+    if fitted.day_from_readings is not None and fitted.day_from_readings.variogram.partial_sill:
+        found["day_range_km"] = fitted.day_from_readings.variogram.range_km
+    return found
 
 
 def _simulated(job: MapJob) -> str:

@@ -74,7 +74,7 @@ def _page(
         "weights": model.encoder_sha256,
         "images": ", ".join(f"{name} {value[:16]}" for name, value in sorted(job.sources.items())[:4]) or "none",
         "made with": str(dataset.attrs["source"]),
-        "tile": f"{dataset.attrs['tile_size_m']:g} m: nothing smaller is resolved",
+        "effective resolution": _resolution(dataset),
     }
     downloads = {"all layers (NetCDF)": NETCDF} | {
         Path(href).name: href.removeprefix("./") for each in hrefs.values() for href in each
@@ -87,6 +87,19 @@ def _page(
         image = ground_picture(job.source.catalogue, job.cells.grid, model.ground_sample_distance_m)
     box = job.city.bounding_box
     write_report(dataset, path, stations, statistics, made, downloads, scale, image, box, notes)
+
+
+def _resolution(dataset: xr.Dataset) -> str:
+    """How fine the map is, in words."""
+    said = dataset.attrs
+    words = [f"a tile of {said['tile_size_m']:g} m: nothing smaller is told apart"]
+    if said.get("context_km"):
+        words.append(f"described by the tiles within {said['context_km']:.3g} km")
+    if "place_range_km" in said:
+        words.append(f"coordinates tell places alike over {said['place_range_km']:.3g} km")
+    if "day_range_km" in said:
+        words.append(f"a day's departures are alike over {said['day_range_km']:.3g} km")
+    return "; ".join(words)
 
 
 def _statistics(results: Path) -> tuple[list[dict[str, str]], list[str]]:
