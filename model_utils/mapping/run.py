@@ -155,13 +155,16 @@ def _attributes(job: MapJob) -> dict[str, object]:
 
 
 def _resolution(job: MapJob) -> dict[str, float]:
-    """What bounds the detail of a map: the tile, the ring of tiles about it, and how far places and days are alike."""
+    """What bounds the detail of a map: the tile, the ring of tiles about it, and how far places and days are alike.
+
+    Both ranges are distances at which 5 % of the correlation is left.
+    """
     model, fitted = job.loaded.model, job.fitted
     found = {"tile_size_m": float(model.tile_size * model.ground_sample_distance_m)}
     if fitted.ground is not None and fitted.process.blocks:
         found["context_km"] = fitted.ground.ring_km
     if fitted.process.field_variance:
-        found["place_range_km"] = fitted.process.range_km
+        found["place_range_km"] = float(-np.log(0.05)) * fitted.process.range_km
     if fitted.day_from_readings is not None and fitted.day_from_readings.variogram.partial_sill:
         found["day_range_km"] = fitted.day_from_readings.variogram.range_km
     return found
