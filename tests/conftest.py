@@ -71,6 +71,16 @@ def small_root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with the town of `map_town`: what tests write there goes into results of their own."""
+    from map_town import write_town
+
+    root = tmp_path_factory.mktemp("town")
+    write_town(root)
+    return root
+
+
 @pytest.fixture
 def figures_unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Saves figures as empty files, for runs whose figures are not the point: each takes a second to render."""

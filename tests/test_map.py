@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from map_town import DAYS, IN_ARCHIVE, SPACING, write_model, write_town
+from map_town import DAYS, IN_ARCHIVE, SPACING, write_model
 
 from model_utils.archive.reader import open_archive
 from model_utils.cli.main import main
@@ -18,13 +17,6 @@ from model_utils.mapping.job import map_job
 from model_utils.mapping.layers import REASON
 from model_utils.mapping.points import predict_at
 from model_utils.mapping.run import predict_map
-
-
-@pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("town")
-    write_town(root)
-    return root
 
 
 def config(town: Path, **changes) -> MapConfig:
@@ -176,57 +168,6 @@ def test_a_model_of_coordinates_needs_no_images(town, tmp_path):
     assert (dataset["reason"] == 0).sum() > 1000
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["--dates", "2019-13-01"], "--dates: found '2019-13-01'"),
-        (["--dates", "2019-02-01..2019-01-01"], "expected the first and the last date"),
-        (["--dates", "2025-01-01"], "no date with readings or images"),
-        (["--area=80,28,81,29", "--spacing-metres", "0.05"], "--spacing_metres: found 0.05"),
-        (["--area=abc"], "--area abc: No such file"),
-        (["--area=77.2,28.6,77.1,28.7"], "expected degrees of a box"),
-        (["--area=77.2,28.6,77.2000001,28.6000001"], "no middle of a cell"),
-        (["--model", "nowhere"], "expected the results of pm25 supervise"),
-        (["--product", "x"], "goes with --scenes"),
-        (["--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers there"),
-    ],
-)
-def test_wrong_flags_give_one_line(town, capsys, words, expected):
-    given = ["map", "--city", "Town", "--root", str(town)]
-    model = [] if "--model" in words else ["--model", str(town / "model")]
-    assert _exit_code([*given, *model, *words]) == 2
-    error = capsys.readouterr().err.strip().splitlines()
-    assert expected in error[-1]
-    assert not any("Traceback" in line for line in error)
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ("lat,longitude\n1,2\n", "column 'latitude' is missing"),
-        ("latitude,longitude\n28.6,77.2\n91,77.2\n", "row 2: latitude is '91.0'"),
-        ("latitude,longitude\n28.6,x\n", "row 1: longitude is 'x'"),
-        ("latitude,longitude\n", "holds no row"),
-        ("latitude,longitude,pm25\n28.63,77.22,3\n", "column 'pm25' is one of the answer's"),
-        ("", "not readable"),
-    ],
-)
-def test_wrong_points_give_one_line(town, tmp_path, capsys, content, expected):
-    points = tmp_path / "points.csv"
-    points.write_text(content)
-    words = ["--model", str(town / "model"), "--points", str(points), "--out", str(tmp_path / "out.csv")]
-    assert _exit_code(["predict", "--city", "Town", "--root", str(town), *words]) == 2
-    assert expected in capsys.readouterr().err
-    assert not (tmp_path / "out.csv").exists()
-
-
-def _exit_code(words: list[str]) -> int:
-    try:
-        return main(words)
-    except SystemExit as stopped:
-        return int(stopped.code or 0)
-
-
 @pytest.mark.usefixtures("figures_unrendered")
 def test_a_finished_map_is_kept_and_an_interrupted_one_goes_on(town, capsys, monkeypatch):
     words = ["map", "--city", "Town", "--root", str(town), "--model", str(town / "model"), "--name", "whole"]
@@ -253,58 +194,3 @@ def test_a_finished_map_is_kept_and_an_interrupted_one_goes_on(town, capsys, mon
     assert main([*words, "--overwrite"]) == 0
     assert (folder / "map.nc").read_bytes() == first
     assert not list(folder.parent.glob(".whole*"))
-
-
-@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # of rasterio's own use of affine
-@pytest.mark.parametrize("crs", ["EPSG:32644", "EPSG:4326"])
-def test_scenes_in_another_projection_give_the_same_map(town, tmp_path, crs):
-    """Another zone and degrees, warped by rasterio's own way into GDAL: the same within the resampling."""
-    import rasterio
-    from rasterio.warp import Resampling, calculate_default_transform, reproject
-
-    for path in sorted((town / "known").glob("*.tif"))[:4]:
-        with rasterio.open(path) as source:
-            place, width, height = calculate_default_transform(
-                source.crs, crs, source.width, source.height, *source.bounds
-            )
-            values = np.zeros((3, height, width), np.uint8)
-            reproject(
-                rasterio.band(source, [1, 2, 3]), values, dst_crs=crs, dst_transform=place, resampling=Resampling.cubic
-            )
-            profile = {**source.profile, "crs": crs, "transform": place, "width": width, "height": height, "nodata": 0}
-            (tmp_path / "same").mkdir(exist_ok=True)
-            (tmp_path / "same" / path.name).write_bytes(path.read_bytes())
-            (tmp_path / "warped").mkdir(exist_ok=True)
-            with rasterio.open(tmp_path / "warped" / path.name, "w", **profile) as file:
-                file.write(values)
-    area = "77.21,28.615,77.24,28.655"
-    one, other = (
-        predict_map(config(town, scenes=tmp_path / name, spacing_metres=400.0, area=area))
-        for name in ("same", "warped")
-    )
-    inside = one["reason"].to_numpy()[0] != REASON["outside_area"]
-    assert inside.sum() > 60
-    a, b = one["place_effect"].to_numpy()[inside], other["place_effect"].to_numpy()[inside]
-    assert np.corrcoef(a, b)[0, 1] > 0.9
-    np.testing.assert_allclose(
-        np.median(one["pm25"].to_numpy()[:, inside], axis=1),
-        np.median(other["pm25"].to_numpy()[:, inside], axis=1),
-        rtol=0.02,
-    )
-
-
-def test_an_area_is_cut_out_of_the_map(town, tmp_path):
-    """Cells whose middle lies in a triangle, told apart by hand."""
-    corners = [(77.20, 28.61), (77.25, 28.61), (77.20, 28.66)]
-    ring = [list(corner) for corner in [*corners, corners[0]]]
-    area = tmp_path / "area.geojson"
-    area.write_text(
-        json.dumps({"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [ring]}})
-    )
-    dataset = predict_map(config(town, area=str(area)))
-    job = map_job(config(town, area=str(area)))
-    latitude, longitude = job.cells.grid.degrees()
-    inside = (longitude > 77.20) & (latitude > 28.61) & ((longitude - 77.20) + (latitude - 28.61) < 0.05)
-    differs = (dataset["reason"].to_numpy()[0] != REASON["outside_area"]) != inside
-    assert differs.sum() <= 2  # the sides of a triangle in degrees are no straight lines in the zone
-    assert 10 < inside.sum() < inside.size / 1.5

@@ -38,7 +38,8 @@ class MapConfig:
         time_pattern: With --scenes, likewise.
         full_scale: With --scenes, likewise.
         skip_broken: With --scenes, as in prepare.
-        min_valid_fraction: Leave out a tile with a smaller share of valid pixels.
+        min_valid_fraction: With --scenes, leave out a tile with a smaller share of valid pixels: the black beyond a
+            scene's edge would count as ground.
         precision: Of the encoder: auto (bf16 where the processor has it), 32-true or bf16-mixed; PM2.5 by the two
             agrees to half a per cent.
         workers: Processes on this machine.
@@ -63,7 +64,7 @@ class MapConfig:
     time_pattern: str | None = None
     full_scale: float | None = None
     skip_broken: bool = False
-    min_valid_fraction: float = 0.8
+    min_valid_fraction: float = 1.0
     precision: Precision = "auto"
     workers: int = 1
     scheduler: str | None = None
@@ -128,7 +129,7 @@ class PredictConfig:
     time_pattern: str | None = None
     full_scale: float | None = None
     skip_broken: bool = False
-    min_valid_fraction: float = 0.8
+    min_valid_fraction: float = 1.0
     precision: Precision = "auto"
     overwrite: bool = False
     root: Path = SHIPPED_ROOT

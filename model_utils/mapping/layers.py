@@ -23,8 +23,9 @@ REASONS = {
     4: "outside_applicability",
     5: "outside_images",
 }
-"""Why a cell has no value: it lies outside of the area that was asked for; no date shows it without cloud; neither
-readings nor clear images tell the day's level; its ground is like none that the model knows; no image covers it."""
+"""Why a cell has no value: it lies outside of the area that was asked for; no date shows all of its tile without cloud;
+neither readings nor clear images tell the day's level; its ground is like none that the model knows; no image covers
+it."""
 
 REASON = {name: number for number, name in REASONS.items()}
 
