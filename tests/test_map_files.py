@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pystac
 import pytest
 import rasterio
 import xarray as xr
+from pyproj import Transformer
 from rio_cogeo.cogeo import cog_validate
 from small_map import small_map
 
@@ -79,8 +81,37 @@ def test_the_item_finds_its_files_and_is_valid(dataset, tmp_path):
     with rasterio.open(files["pm25"][0]) as file:
         bounds = rasterio.warp.transform_bounds(file.crs, "EPSG:4326", *file.bounds)
     np.testing.assert_allclose([west, south, east, north], bounds, atol=1e-3)
-    item.stac_extensions = []  # whose schemas lie on the network; that of the item comes with pystac
+    item.stac_extensions = []  # whose schemas lie on the network; those of an item come with pystac
     assert item.validate()
+
+
+def test_the_item_s_projection_is_that_of_every_file(dataset, tmp_path):
+    """Fields of the projection extension, which say for all files what rasterio says of each."""
+    files = write_geotiffs(dataset, tmp_path / "layers")
+    hrefs = {name: [f"./layers/{path.name}" for path in paths] for name, paths in files.items()}
+    write_item(stac_item(dataset, hrefs, {}), tmp_path / "item.json")
+    item = json.loads((tmp_path / "item.json").read_text())
+    properties = item["properties"]
+    assert {name for name in properties if name.startswith("proj:")} == {
+        *("proj:code", "proj:shape", "proj:transform", "proj:bbox")
+    }
+    assert "https://stac-extensions.github.io/projection/v2.0.0/schema.json" in item["stac_extensions"]
+    for asset in item["assets"].values():
+        with rasterio.open(tmp_path / asset["href"]) as file:
+            assert properties["proj:code"] == file.crs.to_string()
+            assert tuple(properties["proj:shape"]) == file.shape
+            assert properties["proj:transform"] == list(file.transform)[:6]
+            assert properties["proj:bbox"] == list(file.bounds)
+            outline = Transformer.from_crs(file.crs, "EPSG:4326", always_xy=True).transform(
+                [file.bounds.left, file.bounds.right, file.bounds.right, file.bounds.left],
+                [file.bounds.bottom, file.bounds.bottom, file.bounds.top, file.bounds.top],
+            )
+    assert item["geometry"]["type"] == "Polygon"
+    ring = item["geometry"]["coordinates"][0]
+    assert ring[0] == ring[-1]
+    np.testing.assert_allclose(ring[:-1], np.transpose(outline), atol=1e-7)
+    west, south, east, north = item["bbox"]
+    assert all(west <= x <= east and south <= y <= north for x, y in ring)
 
 
 def test_a_killed_writer_leaves_no_map(dataset, tmp_path):
