@@ -70,6 +70,11 @@ def read_encoder(path: Path) -> tuple[dict[str, Tensor], EncoderMetadata]:
     if not path.is_file():
         raise WeightsError(f"{path}: not found, expected encoder weights (pm25 pretrain makes them)")
     try:
+        with path.open("rb"):  # else all that safetensors says of a file it may not read is that it is none
+            pass
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
+    try:
         with safe_open(path, framework="pt") as file:
             described = (file.metadata() or {}).get(_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)

@@ -12,6 +12,9 @@ from pathlib import Path
 from model_utils.errors import InputError
 
 _NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "file too large"}
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)  # it can only be read by setting it
+_MODE = 0o666 & ~_UMASK
 _PROBE = bytes(4 * 2**20)
 """More than any library writes at once, a chunk of a NetCDF file being at most 1 MiB."""
 
@@ -30,6 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
         with _refusals_named(path, temporary):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
+            temporary.chmod(_MODE)  # some libraries let nobody else read what they write
             sync(temporary)
             temporary.replace(path)
             sync(path.parent)
