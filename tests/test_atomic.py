@@ -57,9 +57,13 @@ def test_weights_that_may_not_be_read_say_so(tmp_path: Path, monkeypatch: pytest
 def test_a_failure_leaves_what_was_there_and_nothing_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "numbers.txt"
     atomic.write_text(path, "first")
-    with pytest.raises(KeyboardInterrupt), atomic.replacing(path) as temporary:
+
+    def interrupted(temporary: Path) -> None:
         temporary.write_text("half of the sec")
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), atomic.replacing(path) as temporary:
+        interrupted(temporary)
     assert path.read_text() == "first"
     assert [each.name for each in path.parent.iterdir()] == ["numbers.txt"]
 
