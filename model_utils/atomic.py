@@ -15,6 +15,7 @@ _NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is u
 _UMASK = os.umask(0o077)
 os.umask(_UMASK)  # it can only be read by setting it
 _MODE = 0o666 & ~_UMASK
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.EMFILE)
 _PROBE = bytes(4 * 2**20)
 """More than any library writes at once, a chunk of a NetCDF file being at most 1 MiB."""
 
@@ -90,6 +91,16 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def refusal(error: OSError) -> str | None:
+    """What a file system refuses, in a line that names the file; None where the error is of another kind."""
+    named = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+    if error.errno in _NO_ROOM:
+        return f"{named}{_NO_ROOM[error.errno]}"
+    if error.errno in _NOT_ALLOWED and named:
+        return f"{named}{(error.strerror or str(error)).lower()}"
+    return None
 
 
 @contextmanager

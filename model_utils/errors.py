@@ -7,3 +7,8 @@ class InputError(ValueError):
     The message is one line that names the file, row or key, what was found and what was expected.
     The command line prints it on stderr and exits with code 2.
     """
+
+
+def flag(name: str) -> str:
+    """A config's field as a flag is typed: `--tile-size`."""
+    return f"--{name.replace('_', '-')}"

@@ -262,10 +262,10 @@ def test_without_weights_or_weather_methods_are_skipped_with_a_reason(tmp_path, 
         (["--draws", "0"], "--draws: found 0"),
         (
             ["--combined-starts", "SimSiam_regular", "--starts", "SimCLR_regular"],
-            "--combined_starts: found SimSiam_regular",
+            "--combined-starts: found SimSiam_regular",
         ),
-        (["--interval-level", "1"], "--interval_level: found 1"),
-        (["--label-counts", "5,5"], "--label_counts: found 5, 5"),
+        (["--interval-level", "1"], "--interval-level: found 1"),
+        (["--label-counts", "5,5"], "--label-counts: found 5, 5"),
         ([], "no such folder"),
     ],
 )

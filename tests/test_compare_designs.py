@@ -153,7 +153,7 @@ def test_a_list_that_holds_out_every_station_is_refused():
     ("values", "message"),
     [
         (("folds", {"folds": 13}), "--folds: found 13"),
-        (("leave_one_out", {"buffer_km": 500.0}), "--buffer_km: found 500"),
+        (("leave_one_out", {"buffer_km": 500.0}), "--buffer-km: found 500"),
         (("temporal", {"temporal_share": 1.0}), "--designs temporal: 10 dates leave nothing"),
     ],
 )

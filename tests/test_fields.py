@@ -192,5 +192,5 @@ def test_the_flag_knows_every_field_and_wants_an_anomaly() -> None:
     with pytest.raises(ValueError, match="--field: found kriging with --target absolute"):
         SuperviseConfig(city="Delhi", start="randomly_initialized", estimator="paper", field="kriging")
     for weight in (-0.1, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="--spatial_weight: found"):
+        with pytest.raises(ValueError, match="--spatial-weight: found"):
             SuperviseConfig(city="Delhi", start="randomly_initialized", estimator="paper", spatial_weight=weight)

@@ -46,7 +46,7 @@ def test_fine_tuning_calibrates_its_intervals_on_validation_stations(small_root)
 
 
 def test_fine_tuning_refuses_the_spatial_loss(small_root):
-    with pytest.raises(ValueError, match=r"--spatial_weight: found 2 with --finetune"):
+    with pytest.raises(ValueError, match=r"--spatial-weight: found 2 with --finetune"):
         config(small_root, finetune=True, spatial_weight=2.0)
 
 

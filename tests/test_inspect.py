@@ -212,7 +212,7 @@ def output_is_a_file(root: Path) -> list[str]:
 
 
 def cloud_beyond_all(root: Path) -> list[str]:
-    return ["--max_cloud_fraction", "found 3"]
+    return ["--max-cloud-fraction", "found 3"]
 
 
 @pytest.mark.parametrize(

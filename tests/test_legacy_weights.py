@@ -195,7 +195,7 @@ def test_what_a_files_name_says(name, training) -> None:
 
 
 def supervise(root: Path, *words: str) -> int:
-    flags = ["--city", "Delhi", "--root", str(root), "--epochs", "2", "--bootstrap_draws", "100"]
+    flags = ["--city", "Delhi", "--root", str(root), "--epochs", "2", "--bootstrap-draws", "100"]
     return main(["supervise", *flags, *words])
 
 

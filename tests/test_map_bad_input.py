@@ -56,7 +56,7 @@ def refusal(town: Path, capsys: pytest.CaptureFixture[str], verb: str, *words: s
         (["--dates", "2010-01-01..2024-12-31"], "found 5479 days, expected at most 5000"),
         (["--dates", "2025-01-01"], "no date with readings or images, which are of 2019-01-01 to 2019-02-03"),
         (["--dates", "2019-01-02..2019-01-03"], "no date with readings or images"),
-        (["--spacing-metres", "0.05"], "--spacing_metres: found 0.05"),
+        (["--spacing-metres", "0.05"], "--spacing-metres: found 0.05"),
         (["--spacing-metres", "0.5"], "found 220,476,788 cells, expected at most 4,000,000"),
         (["--area=77.2,28.6,77.2000001,28.6000001"], "no middle of a cell"),
         (["--area=80,28,80.1,28.1"], "--area 80,28,80.1,28.1: found 169 cells, and no image shows any of them"),

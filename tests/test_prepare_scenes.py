@@ -310,8 +310,8 @@ def test_stations_that_share_their_tile_are_named(root: Path, capsys) -> None:
 
 def test_settings_that_would_do_nothing_are_refused(root: Path, capsys) -> None:
     for flags, words in (
-        (["--drop-flags", "stuck"], "--drop_flags: is about --readings, which is missing"),
-        (["--window-hours", "2"], "--window_hours: is about --readings or --meteorology"),
+        (["--drop-flags", "stuck"], "--drop-flags: is about --readings, which is missing"),
+        (["--window-hours", "2"], "--window-hours: is about --readings or --meteorology"),
     ):
         assert run(root, *flags) == 2
         assert words in last_line(capsys)

@@ -173,8 +173,8 @@ def test_clouds_cover_their_share_and_say_so(cover: float) -> None:
     [
         (["--city", "Atlantis"], "no such city"),
         (["--city", "Delhi", "--start", "yesterday"], "--start: found 'yesterday'"),
-        (["--city", "Delhi", "--haze-coupling", "2"], "--haze_coupling: found 2.0, expected 0 to 1"),
-        (["--city", "Delhi", "--grid-km", "0.1"], "--grid_km: found 0.1"),
+        (["--city", "Delhi", "--haze-coupling", "2"], "--haze-coupling: found 2.0, expected 0 to 1"),
+        (["--city", "Delhi", "--grid-km", "0.1"], "--grid-km: found 0.1"),
         (["--city", "Delhi", "--bands", "[red, thermal]"], "thermal"),
         (["--city", "Delhi", "--bands", "[red, red]"], "each once"),
         (["--city", "Delhi", "--days", "0"], "--days: found 0"),

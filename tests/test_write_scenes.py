@@ -319,7 +319,7 @@ def test_what_a_killed_run_left_is_taken_away(town: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--write-scenes", "{root}/order"], "--write_scenes: needs --surface"),
+        (["--write-scenes", "{root}/order"], "--write-scenes: needs --surface"),
         (["--write-scenes", "{root}/order", "--surface", "{root}/surface.tif", "--bands", "red"], "found --bands red"),
         (["--write-scenes", "{root}/surface.tif", "--surface", "{root}/surface.tif"], "expected a folder"),
         (["--write-scenes", "{root}/order", "--surface", "{root}/far.tif"], "far.tif: lies outside"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from argparse import HelpFormatter
@@ -15,7 +16,9 @@ from typing import Any, NoReturn
 import yaml
 from jsonargparse import ArgumentParser
 
-from model_utils.errors import InputError
+from model_utils.atomic import refusal
+from model_utils.cli.mistakes import reworded
+from model_utils.errors import InputError, flag
 
 _LONGEST = 1000  # characters of a message
 Presets = Mapping[str, Mapping[str, Any]]
@@ -43,6 +46,10 @@ class Command:
 class OneLineParser(ArgumentParser):
     """A parser whose errors are one line with exit code 2, and whose help shows flags with hyphens."""
 
+    def __init__(self, config_class: type[Any], **options: Any) -> None:
+        super().__init__(**options)
+        self.config_class = config_class
+
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
         """Shows `--grid-km`; `--grid_km` works as well."""
         text: str = super().format_help(formatter) if formatter else super().format_help()
@@ -50,7 +57,7 @@ class OneLineParser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Prints the message on one line of stderr and exits with code 2."""
-        print(f"{self.prog}: {_one_line(str(message))}", file=sys.stderr)
+        print(f"{self.prog}: {_one_line(reworded(str(message), self.config_class))}", file=sys.stderr)
         raise SystemExit(2)
 
 
@@ -66,9 +73,11 @@ def execute(
         prog: The name used in messages.
 
     Returns:
-        0 done, 2 wrong input. A fault of ours propagates as an exception (exit code 1).
+        0 done, 2 wrong input or a file system that refuses, 130 interrupted, 141 nobody reads the output any more (as
+        of a process that SIGPIPE ended). A fault of ours propagates as an exception (exit code 1).
     """
     prog = prog or f"pm25 {command.verb}"
+    config = None
     try:
         config = parse(command, argv, fixed or {}, prog)
         load(command.function)(config)
@@ -76,8 +85,17 @@ def execute(
         print(f"{prog}: {_one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted; nothing is half-written", file=sys.stderr)
+        goes_on = ", and --resume goes on" if hasattr(config, "resume") else ""
+        print(f"{prog}: interrupted; nothing is half-written{goes_on}", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
+        return 141
+    except OSError as error:
+        if (said := refusal(error)) is None:
+            raise
+        print(f"{prog}: {_one_line(said)}", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -85,7 +103,7 @@ def parse(command: Command, argv: Sequence[str], fixed: Mapping[str, Any], prog:
     """Builds the verb's config from preset, config file and flags, the later ones winning."""
     config_class = load(command.config)
     argv = _plain_lists(_bare_switches([_with_underscores(word) for word in argv], config_class), config_class)
-    parser = OneLineParser(prog=prog, description=command.summary)
+    parser = OneLineParser(config_class, prog=prog, description=command.summary)
     parser.add_argument("--config", action="config", help="YAML file with these keys; flags given after it win")
     parser.add_class_arguments(config_class)
     parser.set_defaults(dict(command.defaults))
@@ -102,7 +120,9 @@ def parse(command: Command, argv: Sequence[str], fixed: Mapping[str, Any], prog:
         raise InputError(f"--config: not readable as YAML ({error})") from None
     for key, value in fixed.items():
         if values[key] != value:
-            raise InputError(f"--{key}: found {values[key]!r}, but this script is the experiment with {key} {value!r}")
+            raise InputError(
+                f"{flag(key)}: found {values[key]!r}, but this script is the experiment with {key} {value!r}"
+            )
     del values["config"]
     try:
         return config_class(**vars(values))

@@ -14,6 +14,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return 0
+    if words == ["--version"]:
+        from model_utils.configuration import package_version
+
+        print(f"pm25 {package_version()}")
+        return 0
     if words[0] not in VERBS:
         print(f"pm25: found verb {words[0]!r}, expected one of {', '.join(VERBS)}", file=sys.stderr)
         return 2
@@ -23,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _overview() -> str:
-    lines = ["usage: pm25 <verb> [flags]      pm25 <verb> --help lists the flags of a verb", ""]
+    lines = ["usage: pm25 <verb> [flags]      pm25 <verb> --help lists the flags of a verb      pm25 --version", ""]
     lines += [f"  {verb:<15} {command.summary}" for verb, command in VERBS.items()]
     return "\n".join(lines)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
+from model_utils.errors import flag
 from model_utils.estimators.choices import Field
 from model_utils.project import SHIPPED_ROOT
 
@@ -124,39 +125,39 @@ class CompareConfig:
     def __post_init__(self) -> None:
         for name in ("draws", "truth_draws", "seeds", "bootstrap_draws", "epochs", "patience", "jobs"):
             if getattr(self, name) < 1:
-                raise ValueError(f"--{name}: found {getattr(self, name)}, expected at least 1")
+                raise ValueError(f"{flag(name)}: found {getattr(self, name)}, expected at least 1")
         for name in ("temporal_share", "interval_level"):
             if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"--{name}: found {getattr(self, name)}, expected a share in (0, 1)")
+                raise ValueError(f"{flag(name)}: found {getattr(self, name)}, expected a share in (0, 1)")
         if self.folds < 2:
             raise ValueError(f"--folds: found {self.folds}, expected at least 2")
         if not self.buffer_km >= 0:
-            raise ValueError(f"--buffer_km: found {self.buffer_km}, expected 0 or more")
+            raise ValueError(f"--buffer-km: found {self.buffer_km}, expected 0 or more")
         if not self.spatial_weight >= 0:
-            raise ValueError(f"--spatial_weight: found {self.spatial_weight}, expected 0 or more")
+            raise ValueError(f"--spatial-weight: found {self.spatial_weight}, expected 0 or more")
         if self.seed < 0:
             raise ValueError(f"--seed: found {self.seed}, expected 0 or more")
         if not self.designs:
             raise ValueError("--designs: found none, expected at least one")
         for count in self.label_counts:
             if count < 1:
-                raise ValueError(f"--label_counts: found {count}, expected 1 or more")
+                raise ValueError(f"--label-counts: found {count}, expected 1 or more")
         for count in self.truth_counts:
             if count < 1:
-                raise ValueError(f"--truth_counts: found {count}, expected 1 or more")
+                raise ValueError(f"--truth-counts: found {count}, expected 1 or more")
         if self.truth_archives and "truth" not in self.designs:
-            raise ValueError("--truth_archives: found without truth among --designs")
+            raise ValueError("--truth-archives: found without truth among --designs")
         for rate in self.learning_rates or (0.0,):
             if not rate > 0:
-                raise ValueError(f"--learning_rates: found {rate}, expected positive numbers")
+                raise ValueError(f"--learning-rates: found {rate}, expected positive numbers")
         for name in ("starts", "combined_starts", "fields", "designs", "label_counts", "truth_counts"):
             values = getattr(self, name) or ()
             if len(set(values)) != len(values):
-                raise ValueError(f"--{name}: found {', '.join(map(str, values))}, expected each once")
+                raise ValueError(f"{flag(name)}: found {', '.join(map(str, values))}, expected each once")
         if missing := set(self.combined_starts or ()) - set(self.starts):
-            raise ValueError(f"--combined_starts: found {', '.join(sorted(missing))}, expected some of --starts")
+            raise ValueError(f"--combined-starts: found {', '.join(sorted(missing))}, expected some of --starts")
         if self.imagenet_weights is not None and "transfer_learning" not in self.starts:
-            raise ValueError("--imagenet_weights: found without transfer_learning among --starts")
+            raise ValueError("--imagenet-weights: found without transfer_learning among --starts")
 
     @property
     def resolved_combined_starts(self) -> tuple[ComparedStart, ...]:

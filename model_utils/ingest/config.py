@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from model_utils.errors import flag
 from model_utils.project import SHIPPED_ROOT
 
 _ONLY_SCENES = (
@@ -125,15 +126,15 @@ class PrepareConfig:
         }
         for name, (value, low, high) in limits.items():
             if value is not None and not low <= value <= high:
-                raise ValueError(f"--{name}: found {value}, expected {low:g} to {high:g}")
+                raise ValueError(f"{flag(name)}: found {value}, expected {low:g} to {high:g}")
         if not 0 <= self.grid_metres <= 1_000_000:
-            raise ValueError(f"--grid_metres: found {self.grid_metres}, expected 0 (no grid) to 1000000")
+            raise ValueError(f"--grid-metres: found {self.grid_metres}, expected 0 (no grid) to 1000000")
         if self.full_scale is not None and not (math.isfinite(self.full_scale) and self.full_scale > 0):
-            raise ValueError(f"--full_scale: found {self.full_scale}, expected a number above 0")
+            raise ValueError(f"--full-scale: found {self.full_scale}, expected a number above 0")
         if not self.bands or not all(self.bands) or len(set(self.bands)) != len(self.bands):
             raise ValueError(f"--bands: found {list(self.bands)}, expected different names")
         if self.time_pattern is not None and "%" not in self.time_pattern:
-            raise ValueError(f"--time_pattern: found {self.time_pattern!r}, expected codes such as %Y%m%d_%H%M%S")
+            raise ValueError(f"--time-pattern: found {self.time_pattern!r}, expected codes such as %Y%m%d_%H%M%S")
         if self.timezone is not None:
             try:
                 ZoneInfo(self.timezone)
@@ -142,7 +143,7 @@ class PrepareConfig:
 
     def _check_source(self) -> None:
         """Exactly one kind of imagery, with what belongs to it."""
-        given = [f"--{name}" for name in ("scenes", "images", "legacy") if getattr(self, name) is not None]
+        given = [flag(name) for name in ("scenes", "images", "legacy") if getattr(self, name) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "no imagery"
             raise ValueError(f"{found}: expected one of --scenes, --images, --legacy")
@@ -153,13 +154,13 @@ class PrepareConfig:
         if self.scenes is None:
             for name in self._given(_ONLY_SCENES):
                 if not (name == "stations" and self.legacy):
-                    raise ValueError(f"--{name}: goes with --scenes, found {given[0]}")
+                    raise ValueError(f"{flag(name)}: goes with --scenes, found {given[0]}")
         for name in self._given(_ONLY_READINGS if self.readings is None else ()):
-            raise ValueError(f"--{name}: is about --readings, which is missing")
+            raise ValueError(f"{flag(name)}: is about --readings, which is missing")
         for name in self._given(("timezone", "window_hours") if not (self.readings or self.meteorology) else ()):
-            raise ValueError(f"--{name}: is about --readings or --meteorology, which are missing")
+            raise ValueError(f"{flag(name)}: is about --readings or --meteorology, which are missing")
         if self.window_hours is not None and self._given(("min_hours",)):
-            raise ValueError("--min_hours: is about daily means, found --window_hours as well")
+            raise ValueError("--min-hours: is about daily means, found --window-hours as well")
 
     def _given(self, names: tuple[str, ...]) -> list[str]:
         """Those of the fields that have another value than their default."""

@@ -26,4 +26,4 @@ class InspectConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_cloud_fraction <= 1:
-            raise ValueError(f"--max_cloud_fraction: found {self.max_cloud_fraction}, expected 0 to 1")
+            raise ValueError(f"--max-cloud-fraction: found {self.max_cloud_fraction}, expected 0 to 1")

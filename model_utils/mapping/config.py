@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from model_utils.errors import flag
 from model_utils.project import SHIPPED_ROOT
 
 Period = Literal["day", "month", "season", "year"]
@@ -75,17 +76,17 @@ class MapConfig:
     def __post_init__(self) -> None:
         _check_dates(self.dates)
         if self.spacing_metres is not None and not 0.1 <= self.spacing_metres <= 100_000:
-            raise ValueError(f"--spacing_metres: found {self.spacing_metres}, expected 0.1 to 100000")
+            raise ValueError(f"--spacing-metres: found {self.spacing_metres}, expected 0.1 to 100000")
         if not 0 <= self.min_valid_fraction <= 1:
-            raise ValueError(f"--min_valid_fraction: found {self.min_valid_fraction}, expected 0 to 1")
+            raise ValueError(f"--min-valid-fraction: found {self.min_valid_fraction}, expected 0 to 1")
         if not 1 <= self.workers <= 256:
             raise ValueError(f"--workers: found {self.workers}, expected 1 to 256")
         if self.name is not None and (not self.name or "/" in self.name or self.name.startswith(".")):
             raise ValueError(f"--name: found {self.name!r}, expected the name of a folder")
         if self.scenes is None:
-            for flag in ("bands", "product", "time_pattern", "full_scale", "skip_broken"):
-                if getattr(self, flag):
-                    raise ValueError(f"--{flag}: goes with --scenes, which is missing")
+            for name in ("bands", "product", "time_pattern", "full_scale", "skip_broken"):
+                if getattr(self, name):
+                    raise ValueError(f"{flag(name)}: goes with --scenes, which is missing")
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,9 @@ class PredictConfig:
     root: Path = SHIPPED_ROOT
 
     def __post_init__(self) -> None:
-        for flag in ("points", "out"):
-            if getattr(self, flag).suffix not in (".csv", ".parquet"):
-                raise ValueError(f"--{flag}: found {getattr(self, flag)}, expected a .csv or .parquet file")
+        for name in ("points", "out"):
+            if getattr(self, name).suffix not in (".csv", ".parquet"):
+                raise ValueError(f"{flag(name)}: found {getattr(self, name)}, expected a .csv or .parquet file")
         self.map_config()
 
     def map_config(self) -> MapConfig:

@@ -219,7 +219,7 @@ def _images(config: MapConfig, city: City, loaded: LoadedCityModel) -> tuple[Til
     sites = grid_sites_of(clear.samples, grid.crs)
     if len(sites) < 2:
         raise InputError(
-            f"{archive.folder}: holds no grid between the stations, expected one (prepare --grid_metres) or --scenes"
+            f"{archive.folder}: holds no grid between the stations, expected one (prepare --grid-metres) or --scenes"
         )
     spacing = config.spacing_metres or grid_spacing(sites)
     hashes = {"archive_sha256": archive.metadata.content_sha256}

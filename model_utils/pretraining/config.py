@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from model_utils.errors import flag
 from model_utils.project import SHIPPED_ROOT
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
@@ -116,35 +117,35 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         if self.exclude_stations and self.transductive:
-            raise ValueError("--exclude_stations: found with --transductive, expected one of them")
+            raise ValueError("--exclude-stations: found with --transductive, expected one of them")
         if self.crop_size < 8:
-            raise ValueError(f"--crop_size: found {self.crop_size}, expected at least 8")
+            raise ValueError(f"--crop-size: found {self.crop_size}, expected at least 8")
         if self.projection_width < 4:
-            raise ValueError(f"--projection_width: found {self.projection_width}, expected at least 4")
+            raise ValueError(f"--projection-width: found {self.projection_width}, expected at least 4")
         if not 0 <= self.warmup_share < 1:
-            raise ValueError(f"--warmup_share: found {self.warmup_share}, expected a share in [0, 1)")
+            raise ValueError(f"--warmup-share: found {self.warmup_share}, expected a share in [0, 1)")
         if self.weight_decay is not None and self.weight_decay < 0:
-            raise ValueError(f"--weight_decay: found {self.weight_decay}, expected 0 or more")
+            raise ValueError(f"--weight-decay: found {self.weight_decay}, expected 0 or more")
         if self.precision not in PRECISIONS:
             raise ValueError(f"--precision: found {self.precision!r}, expected one of {', '.join(PRECISIONS)}")
         if "spawn" in self.strategy or "fork" in self.strategy:
             raise ValueError(f"--strategy: found {self.strategy!r}, expected ddp or another that starts anew")
         for name in ("crop_size", "epochs", "min_tiles", "projection_width"):
             if getattr(self, name) < 1:
-                raise ValueError(f"--{name}: found {getattr(self, name)}, expected at least 1")
+                raise ValueError(f"{flag(name)}: found {getattr(self, name)}, expected at least 1")
         for name in ("temperature", "max_km"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"--{name}: found {getattr(self, name)}, expected a positive number")
+                raise ValueError(f"{flag(name)}: found {getattr(self, name)}, expected a positive number")
         if self.learning_rate is not None and not self.learning_rate > 0:
-            raise ValueError(f"--learning_rate: found {self.learning_rate}, expected a positive number")
+            raise ValueError(f"--learning-rate: found {self.learning_rate}, expected a positive number")
         for name in ("batch_size", "projection_size"):
             if getattr(self, name) is not None and getattr(self, name) < 4:
-                raise ValueError(f"--{name}: found {getattr(self, name)}, expected at least 4")
+                raise ValueError(f"{flag(name)}: found {getattr(self, name)}, expected at least 4")
         for name in ("seed", "workers", "probe_every"):
             if getattr(self, name) < 0:
-                raise ValueError(f"--{name}: found {getattr(self, name)}, expected 0 or more")
+                raise ValueError(f"{flag(name)}: found {getattr(self, name)}, expected 0 or more")
         if not 0 < self.crop_scale_min <= 1:
-            raise ValueError(f"--crop_scale_min: found {self.crop_scale_min}, expected a share in (0, 1]")
+            raise ValueError(f"--crop-scale-min: found {self.crop_scale_min}, expected a share in (0, 1]")
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},

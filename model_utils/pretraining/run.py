@@ -144,7 +144,7 @@ def training_tiles(archive: TileArchive, city: City, exclude_stations: bool = Fa
     if not keep.any():
         raise InputError(
             f"{archive.folder}: no tile is left to train on without {what} of {city.name}; a grid of tiles "
-            "(pm25 prepare --grid_metres) gives some, or --transductive takes these"
+            "(pm25 prepare --grid-metres) gives some, or --transductive takes these"
         )
     return archive.subset(keep)
 
@@ -157,7 +157,7 @@ def build_module(config: PretrainConfig, archive: TileArchive, batch: float) -> 
     """
     if has_fixed_size(config.encoder) and config.crop_size != archive.metadata.tile_size:
         raise InputError(
-            f"--crop_size: found {config.crop_size}, but {config.encoder} takes one size only, so that views must be "
+            f"--crop-size: found {config.crop_size}, but {config.encoder} takes one size only, so that views must be "
             f"as large as the tiles: {archive.metadata.tile_size}"
         )
     torch.manual_seed(config.seed)

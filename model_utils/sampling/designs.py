@@ -182,7 +182,7 @@ def _leave_one_out(samples: pd.DataFrame, buffer_km: float) -> Iterator[Run]:
             parts.append(_fold(samples, far, [name]))
             counts.append(len(far))
     if not parts:
-        raise InputError(f"--buffer_km: found {buffer_km:g}, which no two stations are apart")
+        raise InputError(f"--buffer-km: found {buffer_km:g}, which no two stations are apart")
     yield Run("leave_one_out", min(counts), 0, tuple(parts))
 
 

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from model_utils.errors import flag
 from model_utils.project import SHIPPED_ROOT
 
 Band = Literal["red", "green", "blue", "nir"]
@@ -75,12 +76,12 @@ class SimulateConfig:
         }
         for name, (value, low, high) in limits.items():
             if value is not None and not low <= value <= high:
-                raise ValueError(f"--{name}: found {value}, expected {low} to {high}")
+                raise ValueError(f"{flag(name)}: found {value}, expected {low} to {high}")
         if self.grid_km != 0 and not 0.5 <= self.grid_km <= 1000:
-            raise ValueError(f"--grid_km: found {self.grid_km}, expected 0 (no grid) or 0.5 to 1000")
+            raise ValueError(f"--grid-km: found {self.grid_km}, expected 0 (no grid) or 0.5 to 1000")
         if not self.bands or len(set(self.bands)) != len(self.bands):
             raise ValueError(f"--bands: found {list(self.bands)}, expected at least one band, each once")
         if self.write_scenes and not self.surface:
-            raise ValueError("--write_scenes: needs --surface, which is missing")
+            raise ValueError("--write-scenes: needs --surface, which is missing")
         if self.write_scenes and self.bands != ("red", "green", "blue"):
-            raise ValueError(f"--write_scenes: found --bands {','.join(self.bands)}, expected red,green,blue")
+            raise ValueError(f"--write-scenes: found --bands {','.join(self.bands)}, expected red,green,blue")

@@ -59,11 +59,11 @@ class SceneFolder:
             self.partial.mkdir(parents=True)
             free = shutil.disk_usage(self.partial).free
         except OSError as error:
-            raise InputError(f"--write_scenes: {self.path.parent}: {error.strerror}, expected a folder") from None
+            raise InputError(f"--write-scenes: {self.path.parent}: {error.strerror}, expected a folder") from None
         if needed > free:
             self.discard()
             raise InputError(
-                f"--write_scenes: {self.path.parent} has {free / 1e9:.1f} GB free, the scenes may need "
+                f"--write-scenes: {self.path.parent} has {free / 1e9:.1f} GB free, the scenes may need "
                 f"{needed / 1e9:.1f} GB, expected fewer days (--days, --day-step) or coarser pixels (--gsd)"
             )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
+from model_utils.errors import flag
 from model_utils.estimators.choices import DaySource, Field, PlaceSource
 from model_utils.features.starts import EncoderSource, Start
 from model_utils.project import SHIPPED_ROOT
@@ -103,12 +104,12 @@ class SuperviseConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "patience", "bootstrap_draws", "components"):
             if getattr(self, name) < 1:
-                raise ValueError(f"--{name}: found {getattr(self, name)}, expected at least 1")
+                raise ValueError(f"{flag(name)}: found {getattr(self, name)}, expected at least 1")
         for name in ("learning_rate", "encoder_learning_rate"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"--{name}: found {getattr(self, name)}, expected a positive number")
+                raise ValueError(f"{flag(name)}: found {getattr(self, name)}, expected a positive number")
         if not 0 < self.validation_share < 1:
-            raise ValueError(f"--validation_share: found {self.validation_share}, expected a share in (0, 1)")
+            raise ValueError(f"--validation-share: found {self.validation_share}, expected a share in (0, 1)")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"--dropout: found {self.dropout}, expected a share in [0, 1)")
         if self.seed < 0 or self.draw < 0:
@@ -116,22 +117,22 @@ class SuperviseConfig:
         if self.start is None and self.weights is None:
             raise ValueError(f"--start: is missing, expected --weights or one of {', '.join(get_args(Start))}")
         if self.weight_decay < 0:
-            raise ValueError(f"--weight_decay: found {self.weight_decay}, expected 0 or more")
+            raise ValueError(f"--weight-decay: found {self.weight_decay}, expected 0 or more")
         if self.ring_km is not None and not self.ring_km > 0:
-            raise ValueError(f"--ring_km: found {self.ring_km}, expected a positive number")
+            raise ValueError(f"--ring-km: found {self.ring_km}, expected a positive number")
         if self.estimator == "place_and_day":
             for name, default in (("finetune", False), ("target", "absolute"), ("spatial_weight", 0.0)):
                 if getattr(self, name) != default:
-                    raise ValueError(f"--{name}: found with --estimator place_and_day, expected --estimator paper")
+                    raise ValueError(f"{flag(name)}: found with --estimator place_and_day, expected --estimator paper")
         if self.field != "mean" and self.target != "anomaly":
             raise ValueError(f"--field: found {self.field} with --target {self.target}, expected --target anomaly")
         if not 0 <= self.spatial_weight < float("inf"):
-            raise ValueError(f"--spatial_weight: found {self.spatial_weight}, expected 0 or more")
+            raise ValueError(f"--spatial-weight: found {self.spatial_weight}, expected 0 or more")
         if self.finetune and self.spatial_weight > 0:
-            found = f"--spatial_weight: found {self.spatial_weight:g} with --finetune"
+            found = f"--spatial-weight: found {self.spatial_weight:g} with --finetune"
             raise ValueError(f"{found}, expected 0 (it needs a frozen encoder)")
         if self.finetune and self.batch_size < 2:
-            raise ValueError(f"--batch_size: found {self.batch_size}, expected at least 2 with --finetune")
+            raise ValueError(f"--batch-size: found {self.batch_size}, expected at least 2 with --finetune")
         if self.precision not in PRECISIONS:
             raise ValueError(f"--precision: found {self.precision!r}, expected one of {', '.join(PRECISIONS)}")
         if self.weights is not None and self.start in ("randomly_initialized", "transfer_learning"):
@@ -139,7 +140,7 @@ class SuperviseConfig:
         if self.weights is None and self.start == "weights_2022":
             raise ValueError("--weights: is missing, expected a weights file for --start weights_2022")
         if self.imagenet_weights is not None and self.start != "transfer_learning":
-            raise ValueError(f"--imagenet_weights: found with --start {self.start}, expected transfer_learning")
+            raise ValueError(f"--imagenet-weights: found with --start {self.start}, expected transfer_learning")
 
     @property
     def source(self) -> EncoderSource:

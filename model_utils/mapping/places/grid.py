@@ -83,7 +83,7 @@ def map_grid(crs: str, spacing: float, west: float, south: float, east: float, n
     columns, rows = last - first, top - bottom
     if columns * rows > MOST_CELLS:
         raise InputError(
-            f"--spacing_metres {spacing:g}: found {columns * rows:,} cells, expected at most {MOST_CELLS:,}: a larger "
+            f"--spacing-metres {spacing:g}: found {columns * rows:,} cells, expected at most {MOST_CELLS:,}: a larger "
             "spacing or a smaller --area"
         )
     return MapGrid(crs, spacing, first * spacing, top * spacing, columns, rows)

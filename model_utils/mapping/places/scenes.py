@@ -71,7 +71,7 @@ def scenes_of_map(config: MapConfig, folder: Path, city: City, model: CityModel,
     if config.full_scale is None and made.get("scaling", catalogue.scaling) != catalogue.scaling:
         raise InputError(
             f"--scenes {folder}: found numbers that would become other bytes than in the city's archive ("
-            f"{catalogue.scaling}; there: {made['scaling']}), expected the same kind of files; --full_scale decides"
+            f"{catalogue.scaling}; there: {made['scaling']}), expected the same kind of files; --full-scale decides"
         )
     seen = {item.get("sha256") for item in archive.sources} if archive is not None else set()
     for scene in catalogue.scenes:
