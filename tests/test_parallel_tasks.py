@@ -174,7 +174,9 @@ def test_no_task_waits_for_a_long_one(tmp_path):
     assert set(completed) == set(range(4))
 
 
-def test_processes_end_with_a_killed_parent(tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_processes_end_in_silence_with_a_killed_or_interrupted_parent(tmp_path, how):
+    """SIGKILL to the parent alone; Ctrl-C, which a terminal sends to all of them."""
     program = (
         "from pathlib import Path\nimport test_parallel_tasks as tests\n"
         "if __name__ == '__main__':\n"
@@ -183,14 +185,25 @@ def test_processes_end_with_a_killed_parent(tmp_path):
     script = tmp_path / "program.py"
     script.write_text(program)
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
-    parent = subprocess.Popen([sys.executable, str(script)], env={**os.environ, "PYTHONPATH": path})
+    parent = subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": path},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     deadline = time.monotonic() + 60
     while len(workers := list(tmp_path.glob("*.worker"))) < 2:
         assert parent.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
+    if how == signal.SIGINT:
+        os.killpg(parent.pid, how)
+    else:
+        parent.send_signal(how)
+    _, said = parent.communicate(timeout=60)
+    assert "Dask" not in said
+    assert said.count("Traceback") == (how == signal.SIGINT)  # the parent's own
     deadline = time.monotonic() + 30
     while any(Path(f"/proc/{worker.stem}").exists() for worker in workers):
         assert time.monotonic() < deadline, "a worker outlived its parent"

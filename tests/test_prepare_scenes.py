@@ -88,14 +88,6 @@ def test_a_second_run_does_nothing_and_an_archive_that_grew_equals_one_made_at_o
     assert at_once["metadata"] == grown["metadata"]
 
 
-def test_two_workers_give_what_one_gives(root: Path) -> None:
-    prepare(config(root, grid_metres=300.0))
-    one = contents(root)
-    prepare(config(root, grid_metres=300.0, workers=2, overwrite=True))
-    assert contents(root) == one
-    assert not list((root / "data" / "Delhi").glob(".shards*"))
-
-
 def test_only_the_new_scene_is_cut(root: Path, monkeypatch) -> None:
     prepare(config(root))
     cut = []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
@@ -120,21 +122,34 @@ def _local(processes: int) -> Iterator[Any]:
     before = dict(os.environ)  # processes inherit it, and Dask changes it as well
     try:
         os.environ.update(_ONE_THREAD)
-        with (
-            dask.config.set(_CONFIG),
-            LocalCluster(
-                n_workers=processes,
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=None,
-                dashboard_address="127.0.0.1:0",  # None would be port 8787, which another run may hold
-                scheduler_kwargs={"dashboard": False},
-                silence_logs=50,
-            ) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
-            yield client
+        with dask.config.set(_CONFIG), ExitStack() as stack:
+            with _deaf_to_interrupts():
+                cluster = LocalCluster(
+                    n_workers=processes,
+                    threads_per_worker=1,
+                    processes=True,
+                    memory_limit=None,
+                    dashboard_address="127.0.0.1:0",  # None would be port 8787, which another run may hold
+                    scheduler_kwargs={"dashboard": False},
+                    silence_logs=50,
+                )
+            stack.enter_context(cluster)
+            yield stack.enter_context(Client(cluster, set_as_default=False))
     finally:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Threads that start meanwhile, and all processes that those start, never see Ctrl-C: this process ends them.
+
+    This thread sees it later.
+    """
+    resource_tracker.ensure_running()  # which lets interrupts through again when it is started
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
