@@ -120,6 +120,15 @@ def test_a_scheduler_that_is_not_there_is_one_line(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_scheduler_that_goes_away_is_one_line(tmp_path):
+    with LocalCluster(n_workers=1, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster:
+        results = results_in_order(square, tmp_path, range(50), Workers(scheduler=cluster.scheduler_address))
+        assert next(results) == 0
+    with pytest.raises(InputError, match="the Dask scheduler no longer answers"):
+        list(results)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("results", [results_as_completed, results_in_order])
 def test_a_killed_worker_changes_nothing(tmp_path, results):
     found = dict(enumerate(results(square_or_die_once, tmp_path, range(7), TWO)))
@@ -174,6 +183,7 @@ def test_no_task_waits_for_a_long_one(tmp_path):
     assert set(completed) == set(range(4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_processes_end_in_silence_with_a_killed_or_interrupted_parent(tmp_path, how):
     """SIGKILL to the parent alone; Ctrl-C, which a terminal sends to all of them."""

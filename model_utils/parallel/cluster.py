@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import uuid
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -86,15 +88,16 @@ def submitting(
         scheduler: Address of a Dask scheduler, in place of them.
 
     Raises:
-        InputError: There is no such scheduler.
+        InputError: There is no such scheduler, or it is gone in the middle.
     """
-    with ExitStack() as stack:
-        client = stack.enter_context(_standing(scheduler) if scheduler else _local(processes))
+    with _standing(scheduler) if scheduler else _local(processes) as client:
         name = f"pm25-{uuid.uuid4().hex}"
         client.register_plugin(SharedWork(work, shared), name=name)
-        if scheduler:
-            stack.callback(client.unregister_worker_plugin, name)
-        yield SubmittedTasks(client, name)
+        try:
+            yield SubmittedTasks(client, name)
+        finally:
+            if scheduler and client.status == "running":
+                client.unregister_worker_plugin(name)
 
 
 def _do(name: str, key: Any) -> Any:
@@ -108,8 +111,25 @@ def _standing(scheduler: str) -> Iterator[Any]:
         client = Client(scheduler, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there ({error})") from None
-    with client:
-        yield client
+    with _silent_client(), client:
+        try:
+            yield client
+        except (Exception, CancelledError):
+            if client.status == "running":
+                raise
+            raise InputError(f"--scheduler {scheduler}: the Dask scheduler no longer answers") from None
+
+
+@contextmanager
+def _silent_client() -> Iterator[None]:
+    """Dask's client logs a traceback when its scheduler goes away, of which we say a line."""
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager
