@@ -67,7 +67,7 @@ def test_scenes_and_archive_give_the_same_map(town):
 def test_an_unknown_cell_is_seen_as_a_new_site_would_be(town):
     """Cut from scenes, embedded, averaged over dates: the same as the estimator given these tiles as rows."""
     job = map_job(config(town, scenes=town / "known", spacing_metres=400.0))
-    cells = job.blocks[0].iloc[:7].reset_index(drop=True)
+    cells = job.blocks[0].iloc[200:207].reset_index(drop=True)
     said, _ = job.predict(cells, job.air())
     rows, tiles = [], []
     for part in job.source.clear_tiles(cells):
