@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from map_town import DAYS, IN_ARCHIVE, SPACING, write_model
 
@@ -116,6 +119,80 @@ def test_points_have_what_the_map_has_around_them(town):
         assert row.aqi == int(cell["aqi"])
         for name in ("pm25", "pm25_lower", "pm25_upper", "pm25_sd"):
             np.testing.assert_allclose(getattr(row, name), float(cell[name]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_how_many_points_are_worked_on_at_once_changes_nothing(town, tmp_path, monkeypatch, suffix):
+    """One cell's prediction serves all its points, wherever they stand in the file."""
+    import model_utils.mapping.points as module
+
+    random = np.random.default_rng(0)
+    points = pd.DataFrame(
+        {"latitude": random.uniform(28.59, 28.68, 300), "longitude": random.uniform(77.18, 77.27, 300)}
+    )
+    points["label"] = [f"p{number}" for number in range(len(points))]
+    points["note"] = pd.Series([None] * 250 + ["x"] * 50, dtype="str")
+    points = pd.concat([points, points.sample(200, random_state=1)], ignore_index=True)
+    given = config(town, period="month", keep_outside=False)
+    whole = predict_at(given, points)
+    assert len(whole) == 2 * len(points)
+    pd.testing.assert_frame_equal(whole[list(points)], pd.concat([points, points], ignore_index=True))
+    assert whole["pm25"].notna().sum() > 200
+    places = whole.drop_duplicates([*points, "time"]).set_index(["label", "time"])
+    again = places.loc[pd.MultiIndex.from_frame(whole[["label", "time"]])].reset_index()[list(whole)]
+    pd.testing.assert_frame_equal(again, whole)
+
+    monkeypatch.setattr(module, "CELLS_AT_ONCE", 7)
+    monkeypatch.setattr(module, "POINTS_AT_ONCE", 33)
+    pd.testing.assert_frame_equal(predict_at(given, points), whole, rtol=1e-5, atol=1e-5)
+    points.to_csv(tmp_path / "points.csv", index=False)
+    words = ["--points", str(tmp_path / "points.csv"), "--out", str(tmp_path / f"out{suffix}"), "--period", "month"]
+    assert main(["predict", "--city", "Town", "--root", str(town), "--model", str(town / "model"), *words]) == 0
+    path = tmp_path / f"out{suffix}"
+    found = pd.read_csv(path, parse_dates=["time"]) if suffix == ".csv" else pd.read_parquet(path)
+    assert list(found) == list(whole)
+    pd.testing.assert_frame_equal(
+        found.convert_dtypes(), whole.convert_dtypes(), rtol=1e-5, atol=1e-5, check_dtype=False
+    )
+
+
+@pytest.mark.slow
+def test_a_million_points_take_the_memory_of_their_table(town, tmp_path):
+    """10^6 points in 10^6 answers a time, in a process of its own, beside 1000 of them."""
+    random = np.random.default_rng(0)
+    peaks, heads = [], []
+    code = (
+        "import sys; from pathlib import Path; from model_utils.cli.main import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "print(next(line for line in Path('/proc/self/status').read_text().splitlines() if 'VmHWM' in line).split()[1])"
+    )
+    places = random.uniform((28.60, 77.19), (28.67, 77.26), (1_000_000, 2))
+    for count in (1000, 1_000_000):
+        points = tmp_path / f"{count}.parquet"
+        pd.DataFrame(places[:count], columns=["latitude", "longitude"]).to_parquet(points)
+        out = tmp_path / f"said_{count}.parquet"
+        words = [
+            "predict",
+            "--city",
+            "Town",
+            "--root",
+            town,
+            "--model",
+            town / "model",
+            "--points",
+            points,
+            "--out",
+            out,
+        ]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=True, timeout=600
+        )
+        peaks.append(float(done.stdout.split()[-1]) / 1024)
+        said = pq.ParquetFile(out)
+        assert said.metadata.num_rows == count * IN_ARCHIVE
+        heads.append(said.read_row_group(0).to_pandas().head(1000))
+    pd.testing.assert_frame_equal(*heads, rtol=1e-6)
+    assert peaks[1] < peaks[0] + 600, "ten numbers and a text a point"
 
 
 def test_a_month_is_the_mean_of_its_days(town):

@@ -25,7 +25,7 @@ EMPTY = {
 }
 """Reason -> colour and words for cells without a value."""
 
-FINE = 2800
+FINE = 1400
 """Parts of the map's side that outlines are drawn in, unless eight to a cell are fewer."""
 
 MOST_CELLS_A_SIDE = 700

@@ -23,7 +23,7 @@ NORMAL_90 = 1.645
 LEAST_SIDE = 64
 """Of the file's chunks, cells, where blocks are smaller."""
 HOTSPOT_SIDE = 512
-"""Of the parts that hotspots are looked for in, cells."""
+"""Of the parts that hotspots are looked for in, cells; at least as many as they are seen with around them."""
 
 
 def assemble(
@@ -116,9 +116,10 @@ def _put_block(
 def _put_hotspots(file: OpenNetcdf, grid: MapGrid, times: int, place_sd: NDArray[np.float32]) -> None:
     """Writes the hotspots, part by part, each seen with all the cells around that it is compared with."""
     reach = reach_cells(grid.spacing)
-    for top in range(0, grid.rows, HOTSPOT_SIDE):
-        for left in range(0, grid.columns, HOTSPOT_SIDE):
-            part = slice(top, min(top + HOTSPOT_SIDE, grid.rows)), slice(left, min(left + HOTSPOT_SIDE, grid.columns))
+    side = max(HOTSPOT_SIDE, 2 * reach)
+    for top in range(0, grid.rows, side):
+        for left in range(0, grid.columns, side):
+            part = slice(top, min(top + side, grid.rows)), slice(left, min(left + side, grid.columns))
             around = tuple(slice(max(0, each.start - reach), each.stop + reach) for each in part)
             inner = tuple(
                 slice(each.start - all_of.start, each.stop - all_of.start)

@@ -131,19 +131,27 @@ class MapJob:
         assert self.source is not None
         return air_of_dates(self.loaded, self.fitted.ground, self.source, self.cells.grid.crs, self.new_days)
 
+    def with_air(self, air: NDArray[np.float32]) -> FittedPlaceAndDay:
+        """What was fitted, and what the air of the new days looks like."""
+        return with_air(self.fitted, self.new_days, air) if len(self.new_days) else self.fitted
+
     def predict(self, cells: pd.DataFrame, air: NDArray[np.float32]) -> tuple[PlacePrediction, NDArray[np.float64]]:
         """Every day at some cells, and the dissimilarity of each."""
-        fitted = with_air(self.fitted, self.new_days, air) if len(self.new_days) else self.fitted
+        rows, means = self.seen(cells)
+        return predict_places(self.with_air(air), rows, means, self.times.days), self.fitted.dissimilarity(rows, means)
+
+    def seen(self, cells: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.float32] | None]:
+        """The places that are shown for some cells, a row each, and mean embeddings of those that are not known."""
         named = cells if self.source is None else self.source.named(cells)
         means = None
-        if fitted.ground is not None and self.source is not None and fitted.process.blocks:
+        ground = self.fitted.ground
+        if ground is not None and self.source is not None and self.fitted.process.blocks:
             means = np.full((len(cells), self.loaded.width), np.nan, np.float32)
-            unknown = ~named["site_id"].isin(fitted.ground.sites).to_numpy()
+            unknown = ~named["site_id"].isin(ground.sites).to_numpy()
             if unknown.any():
                 some = cells[unknown].reset_index(drop=True)
                 means[unknown] = mean_embeddings(self.loaded, self.source, some, self.precision)
-        rows = named.reset_index(drop=True).assign(local_date=self.times.days[0])
-        return predict_places(fitted, rows, means, self.times.days), fitted.dissimilarity(rows, means)
+        return named.reset_index(drop=True).assign(local_date=self.times.days[0]), means
 
 
 def model_folder(path: Path) -> Path:

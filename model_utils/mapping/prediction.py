@@ -68,8 +68,23 @@ def predict_places(
         means: Mean embeddings, n x d; None where the model knows all places.
         dates: t.
     """
-    count = len(places)
     place, variance = fitted.places(places.reset_index(drop=True), means)
+    return PlacePrediction(place, np.sqrt(variance), *predict_dates(fitted, places, place, variance, dates))
+
+
+def predict_dates(
+    fitted: FittedPlaceAndDay, places: pd.DataFrame, place: Floats, variance: Floats, dates: pd.DatetimeIndex
+) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of PM2.5 at every place on every date, ug/m3, t x n each; NaN where not known.
+
+    Args:
+        fitted: The model.
+        places: n rows: site_id, latitude, longitude (WGS84 degrees).
+        place: Effect of each, log units, n.
+        variance: Of the effect, n.
+        dates: t.
+    """
+    count = len(places)
     mean, sd = np.full((2, len(dates), count), np.nan)
     known = np.flatnonzero(_read_or_seen(fitted, dates))
     step = max(1, ROWS_AT_ONCE // max(count, 1))
@@ -79,7 +94,7 @@ def predict_places(
         rows = rows.assign(local_date=np.repeat(dates.to_numpy()[some], count)).reset_index(drop=True)
         day, day_variance = (values.reshape(len(some), count) for values in fitted.days(rows, None))
         mean[some], sd[some] = fitted.back.back(place + day, np.sqrt(variance + day_variance))
-    return PlacePrediction(place, np.sqrt(variance), mean, sd)
+    return mean, sd
 
 
 def _read_or_seen(fitted: FittedPlaceAndDay, dates: pd.DatetimeIndex) -> NDArray[np.bool_]:
