@@ -100,6 +100,20 @@ def test_cutting_scenes_gives_the_ratio_of_its_rates_and_its_memory():
     assert 20 < float(memory) < 600
 
 
+@pytest.mark.usefixtures("figures_unrendered")
+def test_a_map_does_the_loops_work_and_its_ratios_follow_from_its_rates(run):
+    flags = ["--encoders", "test_resnet", "--precision", "32-true", "--scenes", "2", "--size", "300", "--turns", "1"]
+    text = run("map.py", *ONE_THREAD, *flags, "--sample", "4")
+    assert re.search(r"^test_resnet, 32-true: [1-9][0-9]+ cells of 300 m, 2 dates$", text, re.MULTILINE)
+    (plain,), (ours,) = medians("loop", text), medians("ours", text)
+    assert medians("ratio ours : loop", text)[0] == pytest.approx(ours / plain, rel=0.01)
+    (embedding,), (bare,) = medians("ours, embedding", text), medians("bare forward", text)
+    assert medians("ratio of embedding : bare forward", text)[0] == pytest.approx(embedding / bare, rel=0.01)
+    parts = [medians(f"share of {name}", text)[0] for name in ("embedding", "predicting", "writing")]
+    assert all(part > 0 for part in parts)
+    assert sum(parts) < 100
+
+
 def test_coverage_counts_worlds_and_tells_the_intervals_apart(run):
     text = run("interval_coverage.py", "--worlds", "5")
     share = rf"{NUMBER} \+- {NUMBER}(?: \(([0-9]+)\.\.([0-9]+)\))?"
