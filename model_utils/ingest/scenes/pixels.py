@@ -18,7 +18,8 @@ from model_utils.ingest.scenes.scene import Scene
 class ScenePixels:
     """An opened scene.
 
-    Images are resampled bilinearly and scaled to bytes, masks are resampled to the nearest pixel (see `Layer.read`).
+    Images are resampled (bilinearly by default) and scaled to bytes, masks are resampled to the nearest pixel (see
+    `Layer.read`).
     A pixel holds no data
 
     - outside of the scene's files,
@@ -65,13 +66,14 @@ class ScenePixels:
         return met
 
     def read(
-        self, corner: tuple[int, int], shape: tuple[int, int]
+        self, corner: tuple[int, int], shape: tuple[int, int], resampling: Resampling = Resampling.bilinear
     ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
         """Reads a window of the lattice.
 
         Args:
             corner: Column and row of its upper left pixel.
             shape: Its height H and width W.
+            resampling: Of the images; nearest costs little on a lattice that is much coarser than the scene.
 
         Returns:
             The bytes, H x W x bands, 0 where there is no data; which pixels hold data, H x W; and where that is cloud,
@@ -85,7 +87,7 @@ class ScenePixels:
         valid, black = np.ones(shape, bool), np.ones(shape, bool)
         shown = []  # by files whose 0 is only taken for nodata: one band may well be 0 where another is not
         for layer, places in self._layers:
-            numbers, covered = layer.read(self._grid, corner, shape, Resampling.bilinear)
+            numbers, covered = layer.read(self._grid, corner, shape, resampling)
             if layer.declared:
                 valid &= covered
             else:
