@@ -47,6 +47,21 @@ def test_stations_have_the_colours_of_what_they_read():
     assert circles.get_clim() == level.images[0].get_clim()
 
 
+def test_the_scale_holds_the_readings_that_the_map_smooths_away():
+    dataset = small_map()
+    stations = pd.DataFrame({"x": [700_500.0] * 21, "y": [3_179_000.0] * 21, "observed": np.linspace(0, 400, 21)})
+    low, high = panels(draw_city_map(dataset, REASON, stations))[0].images[0].get_clim()
+    assert low == pytest.approx(40)
+    assert high == pytest.approx(360)
+    alone = panels(draw_city_map(dataset, REASON))[0].images[0].get_clim()
+    np.testing.assert_allclose(alone, np.nanquantile(dataset["pm25"][0], [0.01, 0.99]))
+
+
+def test_a_mean_says_of_how_many_days_it_is():
+    dataset = small_map().assign_attrs(period="month", days_in_mean="10 7 1")
+    assert draw_city_map(dataset, REASON, time=1).get_suptitle().endswith("November 2019 (days in the mean: 7)")
+
+
 def test_truth_stands_beside_the_prediction_on_one_scale():
     dataset = small_map()
     truth = dataset["pm25"].to_numpy()[0] * 1.1

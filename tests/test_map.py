@@ -16,7 +16,7 @@ from model_utils.archive.reader import open_archive
 from model_utils.cli.main import main
 from model_utils.estimators.city_model import load_city_model
 from model_utils.mapping.config import MapConfig
-from model_utils.mapping.job import map_job
+from model_utils.mapping.job import grid_spacing, map_job
 from model_utils.mapping.layers import REASON
 from model_utils.mapping.points import predict_at
 from model_utils.mapping.run import predict_map
@@ -65,6 +65,14 @@ def test_scenes_and_archive_give_the_same_map(town):
     near = finer["place_effect"].interp(x=whole["x"], y=whole["y"]).to_numpy()
     both = np.isfinite(near) & np.isfinite(whole["place_effect"].to_numpy())
     assert np.corrcoef(near[both], whole["place_effect"].to_numpy()[both])[0, 1] > 0.6
+
+
+@pytest.mark.parametrize("spacing", [192.0, 640.0, 1000.0, 1280.0])
+def test_cells_have_the_size_of_the_archives_grid(spacing):
+    """To the metre: a cell of 1300 m on sites 1280 m apart would show some of them twice."""
+    east, north = (each.ravel() * spacing for each in np.meshgrid(np.arange(9), np.arange(7)))
+    wobble = np.random.default_rng(0).uniform(-0.05, 0.05, east.shape)
+    assert grid_spacing(pd.DataFrame({"east_m": east + wobble, "north_m": north})) == spacing
 
 
 def test_an_unknown_cell_is_seen_as_a_new_site_would_be(town):

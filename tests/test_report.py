@@ -37,11 +37,11 @@ from model_utils.project import SHIPPED_ROOT
 
 EVIL = "</script ><!--<script>window.hurt = 1</script><img src=x onerror='window.hurt = 1'>{{data}}"
 SCALE = [
-    (50, "Good", "#009865"),
-    (100, "Satisfactory", "#a3c853"),
-    (200, "Moderate", "#fff833"),
-    (300, EVIL, "#f29c33"),
-    (float("inf"), "Severe", "#af2d24"),
+    (50, "Good", "#009865", 30),
+    (100, "Satisfactory", "#a3c853", 60),
+    (200, "Moderate", "#fff833", 90.5),
+    (300, EVIL, "#f29c33", 120),
+    (float("inf"), "Severe", "#af2d24", float("inf")),
 ]
 CELLS = [(5, 3), (10, 15), (12, 29), (19, 0), (8, 22)]
 
@@ -152,6 +152,16 @@ def test_periods_name_their_first_and_last_day() -> None:
     assert date_labels(dataset) == ["2019-11-01"]
 
 
+@pytest.mark.parametrize(
+    ("period", "days", "words"),
+    [("month", "10 7", "means of 7 to 10 days"), ("month", "1 1", "means of 1 day"), ("day", "1 1", None)],
+)
+def test_a_mean_says_of_how_many_days_it_is(tmp_path: Path, period: str, days: str, words: str | None) -> None:
+    dataset = small_map(dates=2).assign_attrs(period=period, days_in_mean=days)
+    text = write_page(tmp_path / "report.html", dataset)
+    assert (f" · {words} · " in text) if words else ("means of 1 day" not in text)
+
+
 class Elements(html.parser.HTMLParser):
     """Counts elements as a browser would meet them."""
 
@@ -217,11 +227,13 @@ def test_a_download_is_a_relative_path(tmp_path: Path, href: str) -> None:
 @pytest.mark.parametrize(
     ("scale", "message"),
     [
-        ([(50, "Good", "red;background:url(x)")], "expected #rrggbb"),
-        ([(50, "Good", "#009865"), (50, "Poor", "#a3c853")], "expected them to rise"),
+        ([(50, "Good", "red;background:url(x)", 30)], "expected #rrggbb"),
+        ([(50, "Good", "#009865", 30), (50, "Poor", "#a3c853", 60)], "expected them to rise"),
     ],
 )
-def test_a_scale_rises_and_has_colours(tmp_path: Path, scale: list[tuple[float, str, str]], message: str) -> None:
+def test_a_scale_rises_and_has_colours(
+    tmp_path: Path, scale: list[tuple[float, str, str, float]], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         write_page(tmp_path / "report.html", small_map(), scale=scale)
 
@@ -425,11 +437,25 @@ def test_layers_switch_and_each_has_its_legend_and_its_colours(reader: Reader) -
             assert (reader.colour(2, 2), reader.colour(12, 12)) == ("#e69f00", "#56b4e9")
         if key == "aqi":
             value = int(dataset["aqi"][0, 12, 12])
-            assert reader.colour(12, 12) == next(colour for bound, _, colour in SCALE if value <= bound)
+            assert reader.colour(12, 12) == next(colour for bound, _, colour, _ in SCALE if value <= bound)
             assert EVIL in reader.text("#legend")
             assert "201 to 300" in reader.text("#legend")
             assert "above 300" in reader.text("#legend")
+            assert "above 60 to 90.5 µg/m³" in reader.text("#legend")
+            assert "above 120 µg/m³" in reader.text("#legend")
     assert len(drawn) == 8
+
+
+def test_colours_span_what_stations_read_too(reader: Reader, tmp_path: Path) -> None:
+    dataset = small_map(dates=1)
+    stations = stations_of(dataset)
+    stations["observed"] = [40.0, 400.0]
+    write_page(tmp_path / "stations.html", dataset, stations=stations)
+    reader.open(tmp_path / "stations.html")
+    ticks = reader.run("return [...document.querySelectorAll('.ticks span')].map(one => Number(one.textContent))")
+    assert ticks == [100, 200, 300, 400]
+    reader.click("layer-effect")
+    assert float(reader.text(".ticks span:last-child")) < 40
 
 
 def test_stations_show_observed_and_predicted(reader: Reader) -> None:

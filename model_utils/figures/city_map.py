@@ -61,15 +61,12 @@ def draw_city_map(
     figure = new_figure(11.5, max(6.0, 9.5 * min(tall, 1.4)), layout="compressed")
     first = pd.Timestamp(dataset["time"].to_numpy()[time])
     shown = {"day": "%-d %B %Y", "month": "%B %Y", "season": "the season from %B %Y on", "year": "%Y"}
-    figure.suptitle(f"{dataset.attrs['title']}, {first.strftime(shown[str(dataset.attrs['period'])])}", fontsize=13)
+    title = f"{dataset.attrs['title']}, {first.strftime(shown[str(dataset.attrs['period'])])}"
+    if dataset.attrs["period"] != "day" and "days_in_mean" in dataset.attrs:
+        title += f" (days in the mean: {str(dataset.attrs['days_in_mean']).split()[time]})"
+    figure.suptitle(title, fontsize=13)
     panels = figure.subplots(2, 2)
-    values = [level[np.isfinite(level)]]
-    if stations is not None:
-        values.append(stations["observed"].dropna().to_numpy())
-    if truth is not None:
-        values.append(truth[np.isfinite(truth)])
-    known = np.concatenate(values) if any(len(each) for each in values) else np.array([0.0, 1.0])
-    scale = Normalize(*np.quantile(known, [0.01, 0.99]))
+    scale = _common_scale(level, truth, None if stations is None else stations["observed"].to_numpy())
 
     image = _layer(panels[0, 0], at, level, LEVEL, scale)
     _empty(panels[0, 0], at, reasons)
@@ -89,9 +86,9 @@ def draw_city_map(
         figure.colorbar(image, ax=panels[0, 1], label=PM25, extend="both", shrink=0.85)
     else:
         image = _layer(panels[0, 1], at, at["dissimilarity"].to_numpy(), "cividis_r")
-        label(panels[0, 1], "Dissimilarity from the stations; outline: hotspots")
-        figure.colorbar(image, ax=panels[0, 1], label="index", shrink=0.85)
         hotspot = at["hotspot"].to_numpy() == 1
+        label(panels[0, 1], "Dissimilarity from the stations" + ("; outline: hotspots" if hotspot.any() else ""))
+        figure.colorbar(image, ax=panels[0, 1], label="index", shrink=0.85)
         _outlined(panels[0, 1], at, hotspot, colors="#d62728", linewidths=1.2)
 
     image = _layer(panels[1, 0], at, width, WIDTH)
@@ -126,6 +123,19 @@ def _thinned(at: xr.Dataset) -> xr.Dataset:
     half = (step - 1) * float(at.attrs["spacing_m"]) / 2
     thin = thin.assign_coords(x=thin["x"] + half, y=thin["y"] - half)
     return thin.assign_attrs(spacing_m=step * float(at.attrs["spacing_m"]))
+
+
+def _common_scale(level: Floats, truth: Floats | None, observed: Floats | None) -> Normalize:
+    """Of the map and what it is compared with: nearly all cells, and all but the extreme stations.
+
+    Stations differ more than the map, so that a scale of the cells alone would show them in its two end colours.
+    """
+    ends = []
+    for values, share in ((level, 0.01), (truth, 0.01), (observed, 0.1)):
+        if values is not None and np.isfinite(values).any():
+            ends.append(np.nanquantile(values, [share, 1 - share]))
+    low, high = zip(*ends, strict=True) if ends else ((0.0,), (1.0,))
+    return Normalize(min(low), max(high))
 
 
 def _layer(

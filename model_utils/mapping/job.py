@@ -235,7 +235,7 @@ def _images(config: MapConfig, city: City, loaded: LoadedCityModel) -> tuple[Til
 
 
 def grid_spacing(sites: pd.DataFrame) -> float:
-    """Metres between the sites of a grid: the median distance to the nearest other one, to about a hundredth."""
+    """Metres between the sites of a grid: the median distance to the nearest other one, to about a thousandth."""
     places = sites[["east_m", "north_m"]].to_numpy()
     nearest = float(np.median(KDTree(places).query(places, k=2)[0][:, 1]))
-    return float(max(1.0, round(nearest, 1 - math.floor(math.log10(max(nearest, 1.0))))))
+    return float(max(1.0, round(nearest, 2 - math.floor(math.log10(max(nearest, 1.0))))))

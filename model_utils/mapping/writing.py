@@ -80,7 +80,11 @@ def _page(
         Path(href).name: href.removeprefix("./") for each in hrefs.values() for href in each
     }
     edition = edition_of(job.scale, dataset["time"].to_numpy()[-1])
-    scale: Scale = [(float(each.highest), each.name, each.colour) for each in edition.categories]
+    concentrations = np.interp([each.highest for each in edition.categories], edition.indices, edition.concentrations)
+    scale: Scale = [
+        (float(each.highest), each.name, each.colour, round(float(concentration), 1))
+        for each, concentration in zip(edition.categories, [*concentrations[:-1], np.inf], strict=True)
+    ]
     notes = [*([caveat] if caveat else []), str(dataset.attrs["comment"]), *notes]
     image = None
     if isinstance(job.source, SceneTiles):

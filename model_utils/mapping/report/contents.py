@@ -21,8 +21,11 @@ from model_utils.mapping.places.grid import MapGrid
 from model_utils.mapping.report.geometry import box_outline, degrees_lattice, graticules, in_cells
 from model_utils.mapping.report.packing import Packed, pack_flags, pack_numbers
 
-Scale = Sequence[tuple[float, str, str]]
-"""Categories of the sub-index, rising: upper bound (the last one's may be infinite), name, colour as #rrggbb."""
+Scale = Sequence[tuple[float, str, str, float]]
+"""Categories of the sub-index, rising: upper bound, name, colour as #rrggbb, and the bound in ug/m3.
+
+The last one's bounds may be infinite.
+"""
 
 MOST_VALUES = 8_000_000
 """Cells times dates of a page: its 40 MB are as much as a browser on a phone opens."""
@@ -36,6 +39,7 @@ _WORDS = {
     "outside_applicability": "the ground is like none that the model knows",
     "outside_images": "no image covers the cell",
 }
+_SCALES = {"us": "US EPA 2024", "india": "India, CPCB 2014", "china": "China, HJ 633"}
 # Each of the three reads the same with any colour blindness: two sequences and a diverging one.
 _COLOURS = {"level": "viridis", "width": "cividis", "effect": "PuOr_r"}
 
@@ -91,7 +95,7 @@ def page_contents(
         "outsideArea": next(code for code, word in REASONS.items() if word == "outside_area"),
         "stations": _stations(grid, stations, dataset.sizes["time"]),
         "scale": _categories(scale),
-        "scaleName": str(dataset.attrs.get("aqi_scale", "")),
+        "scaleName": _SCALES.get(str(dataset.attrs.get("aqi_scale", "")), ""),
         "interval": f"{100 * float(dataset.attrs.get('interval_level', 0.9)):g} %",
         "colours": {
             name: [to_hex(colour) for colour in matplotlib.colormaps[colours](np.linspace(0, 1, 64))]
@@ -152,13 +156,17 @@ def _tenths(value: float) -> float | None:
 
 
 def _categories(scale: Scale) -> list[dict[str, object]]:
-    bounds = [bound for bound, _, _ in scale]
-    if any(low >= high for low, high in pairwise(bounds)):
-        raise ValueError(f"scale: found upper bounds {bounds}, expected them to rise")
-    for _, name, colour in scale:
+    for bounds in ([each[0] for each in scale], [each[3] for each in scale]):
+        if any(low >= high for low, high in pairwise(bounds)):
+            raise ValueError(f"scale: found upper bounds {bounds}, expected them to rise")
+    for _, name, colour, _ in scale:
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
             raise ValueError(f"scale, {name}: found colour {colour!r}, expected #rrggbb")
     return [
-        {"upTo": float(bound) if np.isfinite(bound) else None, "name": name, "colour": colour}
-        for bound, name, colour in scale
+        {"upTo": _finite(bound), "name": name, "colour": colour, "pm25UpTo": _finite(concentration)}
+        for bound, name, colour, concentration in scale
     ]
+
+
+def _finite(bound: float) -> float | None:
+    return float(bound) if np.isfinite(bound) else None

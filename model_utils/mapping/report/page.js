@@ -44,6 +44,8 @@ function scaleClasses() {
     ...category,
     range: category.upTo === null ? `above ${rank ? page.scale[rank - 1].upTo : 0}`
       : `${rank ? page.scale[rank - 1].upTo + 1 : 0} to ${category.upTo}`,
+    pm25: (rank ? `above ${page.scale[rank - 1].pm25UpTo}` : "") + (rank && category.pm25UpTo !== null ? " " : "")
+      + (category.pm25UpTo === null ? "" : `${rank ? "to" : "up to"} ${category.pm25UpTo}`) + ` ${UNIT}`,
   }));
 }
 
@@ -99,13 +101,25 @@ const rgb = (hex) => [1, 3, 5].map((from) => parseInt(hex.slice(from, from + 2),
 const ramps = Object.fromEntries(Object.entries(page.colours).map(([name, list]) => [name, list.map(rgb)]));
 const ranges = new Map();
 
-/** Lowest and highest coloured number: the middle 96 % of what is compared. */
+/** The numbers that leave out a share at each end, or null. */
+function middle(numbers, share) {
+  if (!numbers.length) return null;
+  numbers.sort((a, b) => a - b);
+  const last = numbers.length - 1;
+  return [numbers[Math.floor(share * last)], numbers[Math.ceil((1 - share) * last)]];
+}
+
+function readings(dates) {
+  return [...dates].flatMap((when) => page.stations.map((one) => one.values[when]?.[0] ?? null)).filter((value) => value !== null);
+}
+
+/** Lowest and highest coloured number: the middle 96 % of what is compared, and the middle 80 % of what stations read. */
 function range() {
   const narrow = at("stretch").checked;
   const key = narrow ? `${view.key} ${date}` : view.colours;
   if (ranges.has(key)) return ranges.get(key);
   const sorted = [];
-  const dates = narrow ? [date] : page.dates.keys();
+  const dates = narrow ? [date] : [...page.dates.keys()];
   const views = narrow ? [view] : VIEWS.filter((other) => other.colours === view.colours);
   const stride = Math.max(1, Math.floor(cells * page.dates.length / 200000)); // enough for two quantiles
   for (const when of dates) {
@@ -116,9 +130,9 @@ function range() {
       }
     }
   }
-  sorted.sort((a, b) => a - b);
-  let low = sorted.length ? sorted[Math.floor(0.02 * (sorted.length - 1))] : 0;
-  let high = sorted.length ? sorted[Math.ceil(0.98 * (sorted.length - 1))] : 1;
+  let [low, high] = middle(sorted, 0.02) || [0, 1];
+  const read = view.colours === "level" ? middle(readings(dates), 0.1) : null;
+  if (read) [low, high] = sorted.length ? [Math.min(low, read[0]), Math.max(high, read[1])] : read;
   if (view.colours === "effect") { high = Math.max(Math.abs(low), Math.abs(high)); low = -high; } // white is no effect
   if (high - low < 0.1) { low -= 0.5; high += 0.5; }
   ranges.set(key, [low, high]);
@@ -199,7 +213,7 @@ function draw() {
   pen.clip();
   pen.fillStyle = themed("--ground");
   pen.fillRect(size.left, size.top, size.right - size.left, size.bottom - size.top);
-  if (baseImage && baseImage.complete) {
+  if (baseImage && baseImage.naturalWidth) {
     pen.imageSmoothingEnabled = true;
     pen.drawImage(baseImage, xOf(page.image.left), yOf(page.image.top), page.image.width * scale, page.image.height * scale);
   }
@@ -293,7 +307,7 @@ function stationColour(one) {
 function drawStations() {
   for (const one of page.stations) {
     const [x, y] = [xOf(one.column), yOf(one.row)];
-    const radius = one === station ? 8 : 5.5;
+    const radius = (one === station ? 8 : 5.5) * (size.width < NARROW ? 0.75 : 1);
     const colour = stationColour(one);
     for (const [line, width] of [["#ffffff", 4.5], ["#000000", 1.75]]) {
       pen.beginPath();
@@ -360,9 +374,10 @@ function legend() {
   at("legend-title").textContent = view.legend + (view.unit ? `, ${view.unit}` : "");
   const parts = [];
   if (view.classes) {
-    if (view.key === "aqi" && page.scaleName) parts.push(make("p", "quiet", `Scale: ${page.scaleName}`));
+    if (view.key === "aqi" && page.scaleName) parts.push(make("p", "quiet", `Scale: ${page.scaleName}, made for means of 24 hours`));
     parts.push(make("ul", "swatches", ...view.classes.map((one) =>
-      make("li", "", swatch(one.colour), make("span", "", one.name), make("span", "range", one.range || "")))));
+      make("li", "", swatch(one.colour), make("span", "", one.name),
+        make("span", "range", one.range || "", ...(one.pm25 ? [make("small", "", one.pm25)] : []))))));
   } else {
     const [low, high] = range();
     const ramp = make("div", "ramp");
@@ -683,7 +698,6 @@ at("stretch").addEventListener("change", paint);
 at("opacity").addEventListener("input", draw);
 window.addEventListener("resize", fit);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-if (baseImage) baseImage.addEventListener("load", draw);
 
 async function start() {
   for (const [name, packed] of Object.entries(page.layers)) layers[name] = await unpack(packed);
@@ -701,6 +715,8 @@ async function start() {
   goTo(0);
   show(view.key);
   look(1);
+  if (baseImage) await baseImage.decode().catch(() => {}); // without it the map is as right
+  fit();
   new ResizeObserver(fit).observe(at("frame"));
   document.documentElement.dataset.ready = "yes";
 }

@@ -61,6 +61,7 @@ def write_report(
     about = [
         str(dataset.attrs.get("city", "")),
         f"{len(dates)} dates from {dates[0]} to {dates[-1]}" if len(dates) > 1 else dates[0],
+        _days_in_mean(dataset),
         f"cells of {grid.spacing:g} m",
         simulated_words(str(dataset.attrs.get("simulated", "no"))),
     ]
@@ -83,6 +84,16 @@ def write_report(
     }
     # One pass: text that was put in is never read as a template.
     write_text(path, re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _template("page.html")))
+
+
+def _days_in_mean(dataset: xr.Dataset) -> str:
+    """Of how many days the means of a map's periods are, in words; nothing for a map of days."""
+    counts = [int(count) for count in str(dataset.attrs.get("days_in_mean", "")).split()]
+    if not counts or dataset.attrs.get("period") == "day":
+        return ""
+    least, most = min(counts), max(counts)
+    days = f"{least}" if least == most else f"{least} to {most}"
+    return f"mean{'s' * (len(counts) > 1)} of {days} day{'s' * (most > 1)}"
 
 
 def _template(name: str) -> str:
