@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from map_town import DAYS, IN_ARCHIVE, SPACING, write_model
+from map_town import DAYS, GSD, IN_ARCHIVE, SPACING, write_model
 
 from model_utils.archive.reader import open_archive
 from model_utils.cli.main import main
@@ -266,3 +267,19 @@ def test_a_finished_map_is_kept_and_an_interrupted_one_goes_on(town, capsys, mon
     assert main([*words, "--overwrite"]) == 0
     assert (folder / "map.nc").read_bytes() == first
     assert not list(folder.parent.glob(".whole*"))
+
+
+def test_the_page_of_a_map_of_scenes_shows_their_ground(town):
+    words = ["map", "--city", "Town", "--root", str(town), "--model", str(town / "model"), "--period", "month"]
+    scenes = ["--scenes", str(town / "known"), "--spacing-metres", f"{SPACING:g}"]
+    shown = {}
+    for name, more in {"archive_page": [], "scenes_page": scenes}.items():
+        assert main([*words, *more, "--name", name]) == 0
+        page = (town / "results" / "Town" / name / "report.html").read_text(encoding="utf-8")
+        shown[name] = json.loads(page.split('id="data">')[1].split("</script>")[0])
+    assert shown["archive_page"]["image"] is None
+    image = shown["scenes_page"]["image"]
+    assert image["uri"].startswith("data:image/webp;base64,UklGR")
+    reach = shown["scenes_page"]["columns"], shown["scenes_page"]["rows"]
+    assert [image["left"], image["top"]] == pytest.approx([0, 0], abs=GSD / SPACING)
+    assert [image["width"], image["height"]] == pytest.approx(reach, abs=2 * GSD / SPACING)
