@@ -272,7 +272,7 @@ def test_a_finished_map_is_kept_and_an_interrupted_one_goes_on(town, capsys, mon
 def test_the_page_of_a_map_of_scenes_shows_their_ground(town):
     words = ["map", "--city", "Town", "--root", str(town), "--model", str(town / "model"), "--period", "month"]
     scenes = ["--scenes", str(town / "known"), "--spacing-metres", f"{SPACING:g}"]
-    shown = {}
+    shown, page = {}, ""
     for name, more in {"archive_page": [], "scenes_page": scenes}.items():
         assert main([*words, *more, "--name", name]) == 0
         page = (town / "results" / "Town" / name / "report.html").read_text(encoding="utf-8")
@@ -283,3 +283,5 @@ def test_the_page_of_a_map_of_scenes_shows_their_ground(town):
     reach = shown["scenes_page"]["columns"], shown["scenes_page"]["rows"]
     assert [image["left"], image["top"]] == pytest.approx([0, 0], abs=GSD / SPACING)
     assert [image["width"], image["height"]] == pytest.approx(reach, abs=2 * GSD / SPACING)
+    count = len(list((town / "known").iterdir()))
+    assert f"and {count - 4} more files" in page

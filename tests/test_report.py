@@ -536,5 +536,13 @@ def test_a_map_of_one_period_over_an_image_without_stations(reader: Reader, tmp_
     reader.run("const slider = document.getElementById('opacity'); slider.value = 100")
     reader.run("document.getElementById('opacity').dispatchEvent(new Event('input'))")
     assert reader.colour(12, 12) != blended
+    reader.run("document.getElementById('opacity').value = 0")
+    reader.run("document.getElementById('opacity').dispatchEvent(new Event('input'))")
+    ground = reader.colour(12, 12)
+    reader.click("layer-aqi")  # the map is invisible now, whatever its layer
+    assert reader.colour(12, 12) == ground
+    reader.click("layer-pm25")
+    reader.run("document.getElementById('opacity').value = 100")
+    reader.run("document.getElementById('opacity').dispatchEvent(new Event('input'))")
     assert reader.colour(0, 4) not in ("#eceff1", "#000000")  # the image shows where the map is empty
     assert "came without statistics" in reader.text("main")

@@ -28,6 +28,7 @@ from model_utils.mapping.stations import station_readings
 LAYERS_FOLDER = "layers"
 NETCDF, PAGE, ITEM = "map.nc", "report.html", "item.json"
 MOST_FIGURES = 12
+MOST_SOURCES = 4  # that the page names
 
 
 def write_map(dataset: xr.Dataset, job: MapJob, folder: Path) -> None:
@@ -72,7 +73,7 @@ def _page(
     made = {
         "model": f"place and day ({job.fitted.place}), {model.encoder}",
         "weights": model.encoder_sha256,
-        "images": ", ".join(f"{name} {value[:16]}" for name, value in sorted(job.sources.items())[:4]) or "none",
+        "images": _images(job.sources),
         "made with": str(dataset.attrs["source"]),
         "effective resolution": _resolution(dataset),
     }
@@ -91,6 +92,14 @@ def _page(
         image = ground_picture(job.source.catalogue, job.cells.grid, model.ground_sample_distance_m)
     box = job.city.bounding_box
     write_report(dataset, path, stations, statistics, made, downloads, scale, image, box, notes)
+
+
+def _images(sources: dict[str, str]) -> str:
+    """The first few files and the beginnings of their hashes."""
+    shown = [f"{name} {value[:16]}" for name, value in sorted(sources.items())[:MOST_SOURCES]]
+    if len(sources) > len(shown):
+        shown.append(f"and {len(sources) - len(shown)} more files (all in map.json)")
+    return ", ".join(shown) or "none"
 
 
 def _resolution(dataset: xr.Dataset) -> str:

@@ -218,8 +218,8 @@ function draw() {
     pen.drawImage(baseImage, xOf(page.image.left), yOf(page.image.top), page.image.width * scale, page.image.height * scale);
   }
   pen.imageSmoothingEnabled = false;
-  pen.drawImage(hatched(density), 0, 0, size.width, size.height);
   pen.globalAlpha = baseImage ? at("opacity").value / 100 : 1;
+  pen.drawImage(hatched(density), 0, 0, size.width, size.height);
   pen.drawImage(raster, xOf(0), yOf(0), page.columns * scale, page.rows * scale);
   pen.globalAlpha = 1;
   const labels = drawGraticule();
