@@ -150,8 +150,9 @@ def forward_one_by_one(encoder: torch.nn.Module, count: int) -> None:
 
 def embedded(model: LoadedCityModel, tiles: NDArray[np.uint8], precision: EmbeddingPrecision) -> None:
     """From bytes to features, as the map does it."""
-    for _ in range(BATCHES):
-        model.embedded(tiles, precision)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+        for _ in range(BATCHES):
+            model.embedded(tiles, precision)
 
 
 def bare_forward(model: LoadedCityModel, tiles: NDArray[np.uint8], precision: str) -> Callable[[], object]:

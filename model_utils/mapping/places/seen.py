@@ -8,6 +8,7 @@ from itertools import groupby
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from rasterio.warp import transform
 
@@ -41,10 +42,12 @@ def mean_embeddings(
     """
     total = np.zeros((len(cells), model.width))
     dates_of = np.zeros(len(cells), np.int64)
-    for _, sums, count in _by_date(model, source.clear_tiles(cells), len(cells), precision):
-        shown = count > 0
-        np.add(total, sums / np.maximum(count, 1)[:, None], out=total, where=shown[:, None])
-        dates_of += shown
+    # weights are cast once for as long as the outermost autocast lasts, not for each batch
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+        for _, sums, count in _by_date(model, source.clear_tiles(cells), len(cells), precision):
+            shown = count > 0
+            np.add(total, sums / np.maximum(count, 1)[:, None], out=total, where=shown[:, None])
+            dates_of += shown
     total /= np.maximum(dates_of, 1)[:, None]
     total[dates_of == 0] = np.nan
     return total.astype(np.float32)
