@@ -68,7 +68,7 @@ def read_encoder(path: Path) -> tuple[dict[str, Tensor], EncoderMetadata]:
         WeightsError: The file is missing, broken, or was not written by `save_encoder`.
     """
     if not path.is_file():
-        raise WeightsError(f"{path}: not found, expected encoder weights (pm25 pretrain makes them)")
+        raise WeightsError(f"{path}: not found, expected encoder weights")
     try:
         with path.open("rb"):  # else all that safetensors says of a file it may not read is that it is none
             pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from datetime import time
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,6 +16,9 @@ from model_utils.errors import InputError
 from model_utils.project import SHIPPED_ROOT
 
 Split = Literal["train", "test"]
+MOST_HOURS_FROM_THE_SUN = 3.2
+"""No clock is farther from the sun than that of westernmost China."""
+
 _TAKEN = ("cities", "weights")  # data/ holds these beside the archives
 
 
@@ -29,8 +32,17 @@ class BoundingBox:
     east: float
 
     def __post_init__(self) -> None:
-        if not (-90 <= self.south < self.north <= 90 and -180 <= self.west < self.east <= 180):
-            raise ValueError("expected -90 <= south < north <= 90 and -180 <= west < east <= 180")
+        if not _is_box(self.south, self.west, self.north, self.east):
+            swapped = _is_box(self.west, self.south, self.east, self.north)
+            hint = " (latitude and longitude seem swapped)" if swapped else ""
+            raise ValueError(f"expected -90 <= south < north <= 90 and -180 <= west < east <= 180{hint}")
+
+    def holds(self, latitude: float, longitude: float, margin: float = 0.0) -> bool:
+        """Whether a place lies in it, or at most `margin` degrees outside."""
+        return (
+            self.south - margin <= latitude <= self.north + margin
+            and self.west - margin <= longitude <= self.east + margin
+        )
 
     def intersection(self, other: BoundingBox) -> BoundingBox | None:
         """The rectangle that both share, or None."""
@@ -85,6 +97,10 @@ class City:
     def zone(self) -> ZoneInfo:
         """The time zone as an object."""
         return ZoneInfo(self.time_zone)
+
+
+def _is_box(south: float, west: float, north: float, east: float) -> bool:
+    return -90 <= south < north <= 90 and -180 <= west < east <= 180
 
 
 def plain_letters(name: str) -> str:
@@ -150,6 +166,8 @@ def read_city(path: Path) -> City:
         ),
         simulation=raw.get("simulation"),
     )
+    if why := _swapped(city):
+        raise InputError(f"{path}: bounding_box: latitude and longitude seem swapped: {why}")
     names = [station.name for station in city.stations]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"{path}: station {repeated[0]!r} is listed twice")
@@ -175,6 +193,31 @@ def _built(path: Path, key: str, kind: type[Built], raw: object) -> Built:
         return kind(**raw)
     except ValueError as error:
         raise InputError(f"{path}: {key}: {error}") from None
+
+
+def _swapped(city: City) -> str:
+    """Why latitude and longitude of the box must have been exchanged, or ''."""
+    box = city.bounding_box
+    if not _is_box(box.west, box.south, box.east, box.north):
+        return ""
+    exchanged = BoundingBox(south=box.west, west=box.south, north=box.east, east=box.north)
+    places = [(station.latitude, station.longitude) for station in city.stations]
+    if places and not any(box.holds(*place) for place in places) and all(exchanged.holds(*place) for place in places):
+        return f"none of the {len(places)} stations of the list lies in it, and all would if they were exchanged"
+    offset = datetime(2020, 1, 1, tzinfo=city.zone).utcoffset() or timedelta()
+    hours = {each: _from_the_sun(offset, (each.west + each.east) / 2) for each in (box, exchanged)}
+    if hours[box] > MOST_HOURS_FROM_THE_SUN and hours[exchanged] < hours[box] / 2:
+        return (
+            f"at {(box.west + box.east) / 2:g} degrees east the clock of {city.time_zone} is {hours[box]:.1f} hours "
+            f"off the sun, at {(exchanged.west + exchanged.east) / 2:g} it is {hours[exchanged]:.1f}"
+        )
+    return ""
+
+
+def _from_the_sun(offset: timedelta, longitude: float) -> float:
+    """Hours between a clock and the mean sun; a day more or less is none."""
+    apart = (offset / timedelta(hours=1) - longitude / 15) % 24
+    return min(apart, 24 - apart)
 
 
 def _names(kind: type[Built]) -> str:

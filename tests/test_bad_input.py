@@ -85,6 +85,12 @@ def weights_that_are_a_pickle(root: Path) -> str:
     return f"{SUPERVISE} --weights {root}/encoder.pkl"
 
 
+def weights_of_another_encoder_than_asked_for(root: Path) -> str:
+    write_small_archive(root)
+    path = weights(root, ("red", "green", "blue"))
+    return f"supervise --city Delhi --preset smoke --weights {path} --encoder resnet50"
+
+
 def no_training_station_left(root: Path) -> str:
     write_small_archive(root)
     city_with_every_station_held_out(root)
@@ -144,6 +150,7 @@ CASES = {
     table_without_longitude: ("chips.csv", "longitude"),
     no_such_city: ("Atlantis", "Beijing, Delhi"),
     weights_for_other_bands: ("weights.safetensors", "nir", "'red', 'green', 'blue'"),
+    weights_of_another_encoder_than_asked_for: ("encoder: found test_resnet", "expected resnet50 as --encoder says"),
     weights_that_are_a_pickle: ("encoder.pkl", "safetensors"),
     no_training_station_left: ("hold-out list of Delhi", "no training station"),
     no_tile_left_to_pretrain: ("hold-out list of Delhi", "no tile"),
@@ -153,8 +160,8 @@ CASES = {
     imagenet_file_of_another_model: ("other.safetensors", "tensors of the encoder are not in it"),
     flags_lightning_refuses: ("--devices", "nonsense"),
     spawned_processes: ("--strategy", "ddp_spawn"),
-    unknown_flag: ("learning_speed",),
-    impossible_share: ("crop_scale_min", "2"),
+    unknown_flag: ("--learning-speed",),
+    impossible_share: ("--crop-scale-min", "2"),
 }
 
 

@@ -182,3 +182,35 @@ def test_a_city_cannot_take_the_name_of_a_room(tmp_path: Path, name: str) -> Non
     path = tmp_path / f"{name}.yaml"
     path.write_text(yaml.safe_dump({**GOOD, "name": name}))
     assert "cannot be called" in error_line(path)
+
+
+@pytest.mark.parametrize(
+    ("box", "zone", "stations", "said"),
+    [
+        ((76.8, 28.4, 77.4, 28.9), "Asia/Kolkata", [], "3.6 hours off the sun, at 77.1 it is 0.4"),
+        ((-46.9, -23.8, -46.3, -23.3), "America/Sao_Paulo", [(-23.5, -46.6)], "none of the 1 stations"),
+        ((115.9, 39.5, 116.9, 40.5), "Asia/Shanghai", [], "expected -90 <= south"),
+    ],
+)
+def test_a_box_with_latitude_and_longitude_exchanged_is_said_as_such(tmp_path, box, zone, stations, said) -> None:
+    listed = [{"name": f"s{i}", "latitude": at[0], "longitude": at[1]} for i, at in enumerate(stations)]
+    bounds = dict(zip(("south", "west", "north", "east"), box, strict=True))
+    line = error_line(
+        write(tmp_path, {**GOOD, "bounding_box": bounds, "time_zone": zone, "stations": listed, "simulation": None})
+    )
+    assert "latitude and longitude seem swapped" in line
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("box", "zone"),
+    [
+        ((39.2, 73.5, 39.9, 76.5), "Asia/Shanghai"),  # Kashgar: three hours off
+        ((1.6, -157.6, 2.1, -157.1), "Pacific/Kiritimati"),  # a day ahead of its sun
+        ((28.4, 76.8, 28.9, 77.4), "Asia/Kolkata"),
+        ((64.0, -22.1, 64.2, -21.6), "Atlantic/Reykjavik"),
+    ],
+)
+def test_clocks_that_are_far_from_the_sun_are_no_exchange(tmp_path, box, zone) -> None:
+    bounds = dict(zip(("south", "west", "north", "east"), box, strict=True))
+    assert read_city(write(tmp_path, {**GOOD, "bounding_box": bounds, "time_zone": zone, "stations": []}))

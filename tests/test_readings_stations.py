@@ -216,3 +216,13 @@ def test_a_folder_or_no_file_is_refused(tmp_path):
     for name in ("folder.csv", "absent.csv"):
         with pytest.raises(InputError, match=name):
             read_stations(tmp_path / name)
+
+
+def test_a_box_whose_stations_all_lie_in_it_exchanged_is_named_before_the_stations() -> None:
+    """Only the box can be wrong where every station is, or the whole file of stations: the line names both."""
+    far = BoundingBox(76.85, 28.2, 77.65, 29.1)
+    city = City("Delhi", far, "Asia/Kolkata", time(10, 30), ())
+    with pytest.raises(InputError, match=r"^bounding_box of Delhi: all 2 stations lie in it if latitude and longitude"):
+        locate_stations(records(("A", "", 28.6, 77.2), ("B", "", 28.7, 77.3)), None, city)
+    with pytest.raises(InputError, match=r"^--stations"):  # one of them lies elsewhere: it is no exchange
+        locate_stations(records(("A", "", 28.6, 77.2), ("B", "", 50, 8)), None, city)

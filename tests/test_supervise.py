@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,8 +17,8 @@ from contrastive_models.encoders import create_encoder
 from model_utils.archive.reader import open_archive
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import load_city
-from model_utils.cli.command import execute
-from model_utils.cli.verbs import SUPERVISE
+from model_utils.cli.command import execute, parse
+from model_utils.cli.verbs import SUPERVISE, VERBS
 from model_utils.configuration import from_preset
 from model_utils.errors import InputError
 from model_utils.estimators.city_model import load_city_model
@@ -24,7 +26,7 @@ from model_utils.estimators.references.catalogue import REFERENCES
 from model_utils.evaluation.statistics import KEYS, evaluate
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.run import pretrain
-from model_utils.project import SHIPPED_ROOT, results_folder
+from model_utils.project import SHIPPED_ROOT, results_folder, weights_path
 from model_utils.sampling.designs import folds
 from model_utils.supervision.config import SuperviseConfig
 from model_utils.supervision.supervise import run_experiment, supervise
@@ -418,3 +420,29 @@ def test_a_reference_gets_no_credit_for_recognising_a_date(small_root, whole):
     assert forest["temporal_r"] < 0.5
     same_day = statistics["references"]["same_day_mean"]
     assert same_day["temporal_r"] == same_day["temporal_r_paper"] > 0.9
+
+
+def test_the_command_after_missing_weights_makes_the_file_that_is_missing(small_root, capsys) -> None:
+    root = small_root.rename(small_root.with_name("with a space"))
+    asked = config(root, start="SimSiam_regular", estimator="place_and_day", encoder="test_convnext")
+    with pytest.raises(InputError, match="not found") as caught:
+        supervise(asked)
+    words = shlex.split(str(caught.value).partition(": pm25 ")[2].removesuffix(" makes them"))
+    made = parse(VERBS[words[0]], words[1:], {}, "pm25")
+    assert isinstance(made, PretrainConfig)
+    missing = weights_path(root, "Delhi", made.method, made.pairs, made.encoder)
+    assert (made.preset, made.root, made.encoder) == ("smoke", root, "test_convnext")
+    assert str(caught.value).startswith(f"{missing}: not found")
+    with pytest.raises(InputError) as caught:  # a file that the user named is not made by any command
+        supervise(replace(asked, weights=root / "none.safetensors"))
+    assert "pm25 pretrain" not in str(caught.value)
+
+
+def test_a_city_without_a_list_is_tested_on_a_random_third_and_says_so(small_root, capsys) -> None:
+    raw = yaml.safe_load((SHIPPED_ROOT / "data" / "cities" / "Delhi.yaml").read_text())
+    (small_root / "data" / "cities").mkdir()
+    (small_root / "data" / "cities" / "Delhi.yaml").write_text(yaml.safe_dump({**raw, "stations": []}))
+    supervise(config(small_root))
+    assert "tested on: a random third of the stations, since none is on the hold-out list" in capsys.readouterr().out
+    rows = predictions_of(config(small_root))
+    assert rows.loc[rows["split"] == "test", "site_id"].nunique() == 17

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import cast
 
 import torch
@@ -14,7 +15,7 @@ from contrastive_models.legacy_weights import SUFFIXES, read_legacy_encoder
 from contrastive_models.weights import WeightsError, read_encoder, weights_hash
 from model_utils.archive.format import ArchiveMetadata
 from model_utils.archive.reader import TileArchive
-from model_utils.errors import InputError
+from model_utils.errors import InputError, flag
 from model_utils.features.convert_weights import named_training
 from model_utils.features.starts import EncoderSource, Start
 from model_utils.pretraining.data import band_statistics
@@ -141,8 +142,8 @@ def _pretrained(source: EncoderSource, training: TileArchive) -> StartingEncoder
     try:
         tensors, metadata = read_encoder(path)
     except WeightsError as error:
-        hint = f"; pm25 pretrain --city {source.city} --method {method} --pairs {pairs} makes them"
-        raise InputError(f"{error}{'' if path.exists() else hint}") from None
+        named = source.weights is not None
+        raise InputError(f"{error}{'' if named or path.exists() else _how_made(source, method, pairs)}") from None
     for what, found, expected in (
         ("encoder", metadata.encoder, source.encoder),
         ("bands", metadata.bands, archive.bands),
@@ -165,6 +166,20 @@ def _pretrained(source: EncoderSource, training: TileArchive) -> StartingEncoder
         raise InputError(f"{path}: seen_ground: {error}") from None
     start = StartingEncoder(source.encoder, encoder, metadata.mean, metadata.std, "", seen)
     return _completed(source, path, training, start)
+
+
+def _how_made(source: EncoderSource, method: str, pairs: str) -> str:
+    """The command that makes just the file that is missing."""
+    settings = {
+        "city": source.city,
+        "method": method,
+        "pairs": pairs,
+        "preset": source.preset,
+        "encoder": source.encoder,
+        "root": str(source.root),
+    }
+    flags = " ".join(f"{flag(name)} {quote(value)}" for name, value in settings.items())
+    return f": pm25 pretrain {flags} makes them"
 
 
 def _completed(source: EncoderSource, path: Path, training: TileArchive, start: StartingEncoder) -> StartingEncoder:

@@ -28,3 +28,4 @@ class EncoderSource:
     weights: Path | None = None
     imagenet_weights: Path | None = None
     seed: int = 0
+    preset: str = "paper"

@@ -11,6 +11,7 @@ from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import City
 from model_utils.configuration import package_version, record
 from model_utils.errors import InputError
+from model_utils.ingest.brightness import Brightness
 from model_utils.ingest.chips import ArrayChips, FolderChips, file_hash
 from model_utils.ingest.config import PrepareConfig
 from model_utils.ingest.samples import archive_rows, chip_numbers
@@ -48,9 +49,10 @@ def prepare_chips(config: PrepareConfig, city: City, images: Path, path: Path, g
 
     folder = archive_folder(config.root, city.name)
     with ArchiveWriter(folder, chips.tile_size, config.bands, config.overwrite) as writer:
-        done = 0
+        done, brightness = 0, Brightness()
         blocks = chips.blocks(numbers.to_numpy()[order])
         for tiles in shown(blocks, len(rows), "tiles"):
+            brightness.count(tiles)
             writer.append(tiles, rows.iloc[done : done + len(tiles)])
             done += len(tiles)
         writer.commit(
@@ -64,6 +66,7 @@ def prepare_chips(config: PrepareConfig, city: City, images: Path, path: Path, g
         forget_readings(folder)
     size = f"{chips.tile_size} x {chips.tile_size} px of {gsd:g} m"
     print(f"{folder}: {len(rows)} tiles, {size}, bands {', '.join(config.bands)}")
+    notes += brightness.lines("check how they were scaled to bytes")
     for line in [*_summary(rows), *notes, f"left out: {left_out} images that no row of the table names"]:
         print(f"  {line}")
 
@@ -87,9 +90,12 @@ def _outside(rows: pd.DataFrame, path: Path, city: City) -> list[str]:
     inside = rows["latitude"].between(box.south, box.north) & rows["longitude"].between(box.west, box.east)
     if not inside.any():
         place = f"latitude {rows['latitude'].iloc[0]}, longitude {rows['longitude'].iloc[0]}"
+        places = zip(rows["latitude"], rows["longitude"], strict=True)
+        swapped = all(box.holds(longitude, latitude) for latitude, longitude in places)
+        hint = "; latitude and longitude are swapped, here or in the city's file" if swapped else ""
         raise InputError(
             f"{path}: no row lies in the bounding box of {city.name} (row 1: {place}), "
-            f"expected latitude {box.south} to {box.north}, longitude {box.west} to {box.east}"
+            f"expected latitude {box.south} to {box.north}, longitude {box.west} to {box.east}{hint}"
         )
     outside = int((~inside).sum())
     return [f"{outside} tiles lie outside the bounding box of {city.name}; they are kept"] if outside else []

@@ -12,10 +12,12 @@ import pandas as pd
 from model_utils.cities import City
 from model_utils.errors import InputError
 from model_utils.ingest.config import PrepareConfig
-from model_utils.ingest.readings.flags import DEFAULT_DROP, FLAGS, filter_line, flag_counts, flag_records
+from model_utils.ingest.readings.flags import DEFAULT_DROP, FLAGS, SATURATION, filter_line, flag_counts, flag_records
 from model_utils.ingest.readings.labels import daily_labels, overpass_labels
 from model_utils.ingest.readings.reading import read_readings
+from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.stations import locate_stations, read_stations
+from model_utils.ingest.readings.units import CLEANEST_CITY
 from model_utils.ingest.weather.findings import ALL_STATIONS
 from model_utils.ingest.weather.matching import WeatherIndex
 from model_utils.ingest.weather.plausibility import check_weather
@@ -59,6 +61,7 @@ def station_readings(
     """
     records = read_readings(path, city, format, timezone, hour_stamp, unit)
     located, place_notes = locate_stations(records, read_stations(stations) if stations else None, city)
+    _refuse_other_unit(records, path, unit)
     checked, findings = check_weather(records.table, records.units, records.period)
     flagged = flag_records(replace(records, table=checked), located)
     report = [
@@ -71,6 +74,21 @@ def station_readings(
     ]
     files = (*records.files, *((stations,) if stations else ()))
     return StationReadings(flagged[~flagged["flag_coordinates"]], located, findings, files, tuple(report))
+
+
+def _refuse_other_unit(records: StationRecords, path: Path, unit: str | None) -> None:
+    """A city's mean below 1 ug/m3 is that of mg/m3, unless somebody says otherwise.
+
+    Raises:
+        InputError: No unit was given.
+    """
+    pm25 = records.table["pm25"]
+    mean = pm25[pm25.between(0, SATURATION)].mean()
+    if unit is None and 0 < mean < CLEANEST_CITY:
+        raise InputError(
+            f"{path}: PM2.5 has a mean of {mean:.2g} ug/m3, and in no city is it below {CLEANEST_CITY:g}: "
+            "expected --unit mg/m3 if these are mg/m3, or --unit ug/m3 if they are not"
+        )
 
 
 @dataclass(frozen=True)

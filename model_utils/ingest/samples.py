@@ -9,6 +9,7 @@ import pandas as pd
 
 from model_utils.archive.format import COLUMNS
 from model_utils.errors import InputError
+from model_utils.ingest.readings.units import CLEANEST_CITY
 from model_utils.ingest.table import inferred, numbers, texts, times
 
 TIME_COLUMNS = ("time_utc", "acquired_utc", "time")
@@ -83,6 +84,11 @@ def archive_rows(table: pd.DataFrame, path: Path, zone: ZoneInfo) -> tuple[pd.Da
             rows[name] = inferred(table[name])
     if "local_date" in table:
         notes.append("column 'local_date' is not taken over: it follows from the UTC time and the time zone")
+    if "pm25" in rows and 0 < rows["pm25"].mean() < CLEANEST_CITY:
+        notes.append(
+            f"warning: column 'pm25' has a mean of {rows['pm25'].mean():.2g}, and in no city is it below "
+            f"{CLEANEST_CITY:g} ug/m3: if it is in mg/m3, multiply it by 1000 and prepare again"
+        )
     return pd.DataFrame(rows), notes
 
 

@@ -18,6 +18,7 @@ from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import City
 from model_utils.configuration import package_version, record
 from model_utils.errors import InputError
+from model_utils.ingest.brightness import Brightness
 from model_utils.ingest.config import PrepareConfig
 from model_utils.ingest.labelling import Labels, read_labels
 from model_utils.ingest.scenes.assembly import content, held_parts, new_parts
@@ -78,7 +79,7 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
             print(f"{target}: nothing to do, all {len(scenes)} scenes are in the archive")
             return
         table = labels.table(_times(scenes, previous))
-        tally = Tally(copies)
+        tally, brightness = Tally(copies), Brightness()
         cut = _cut_settings(config, city, gsd, labels)
         workers = Workers(config.workers or min(os.cpu_count() or 1, _MOST_WORKERS), config.scheduler)
         with (
@@ -92,13 +93,15 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
                     for chosen, tiles in part.blocks():
                         rows = labels.attached(part.rows.iloc[chosen].reset_index(drop=True), table)
                         tally.count(rows)
+                        brightness.count(tiles)
                         writer.append(tiles, rows)
         if not tally.tiles:
             raise InputError(f"{folder}: {tally.why_empty()}")
         here = {scene.scene_id for scene in catalogue.scenes}
         gone = [item for item in earlier if item.get("scene") in held and item["scene"] not in here]
         close = nearly_one_place(cut.stations, config.tile_size * gsd / 2)
-        report = [*tally.lines(), *close, f"values: {catalogue.scaling}", *catalogue.notes, *labels.report]
+        values = [f"values: {catalogue.scaling}", *brightness.lines("--full-scale says which value becomes 255")]
+        report = [*tally.lines(), *close, *values, *catalogue.notes, *labels.report]
         writer.commit(
             city=city.name,
             ground_sample_distance_m=gsd,

@@ -26,7 +26,8 @@ class SuperviseConfig:
         weights: A weights file of pm25 pretrain, or of the 2022 code (.pkl), to use in place of the one looked up.
         imagenet_weights: A local file for transfer_learning in place of timm's download.
         preset: paper (Jiang et al. 2022), demo (minutes on 2 cores) or smoke (seconds, no science).
-        encoder: Any timm model name; with --weights and no --start what the file says.
+        encoder: Any timm model name; by default resnet50, resnet18 (demo) or test_resnet (smoke), and with --weights
+            and no --start what the file says.
         estimator: place_and_day (ln PM2.5 = place + day, on embeddings averaged over a place's dates) or paper (the
             512-512-1 head on single tiles, Jiang et al. 2022). The table has the other one as a second row.
         place: With place_and_day: what tells places apart, coordinates, images or both.
@@ -66,7 +67,7 @@ class SuperviseConfig:
     weights: Path | None = None
     imagenet_weights: Path | None = None
     preset: Literal["paper", "demo", "smoke"] = "paper"
-    encoder: str = "resnet50"
+    encoder: str | None = None
     estimator: Literal["place_and_day", "paper"] = "place_and_day"
     place: PlaceSource = "both"
     day: DaySource = "both"
@@ -97,11 +98,14 @@ class SuperviseConfig:
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "demo": {"encoder": "resnet18", "epochs": 100, "patience": 20},
-        "smoke": {"encoder": "test_resnet", "epochs": 3, "bootstrap_draws": 100},
+        "demo": {"epochs": 100, "patience": 20},
+        "smoke": {"epochs": 3, "bootstrap_draws": 100},
     }
+    ENCODERS: ClassVar[Mapping[str, str]] = {"paper": "resnet50", "demo": "resnet18", "smoke": "test_resnet"}
 
     def __post_init__(self) -> None:
+        if self.encoder is None and not (self.start is None and self.weights is not None):
+            object.__setattr__(self, "encoder", self.ENCODERS[self.preset])
         for name in ("epochs", "batch_size", "patience", "bootstrap_draws", "components"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{flag(name)}: found {getattr(self, name)}, expected at least 1")
@@ -145,10 +149,10 @@ class SuperviseConfig:
     @property
     def source(self) -> EncoderSource:
         """Where the encoder comes from."""
-        if self.start is None:
+        if self.start is None or self.encoder is None:
             raise ValueError("start: is missing, expected that of the weights")
         return EncoderSource(
-            self.city, self.start, self.encoder, self.root, self.weights, self.imagenet_weights, self.seed
+            self.city, self.start, self.encoder, self.root, self.weights, self.imagenet_weights, self.seed, self.preset
         )
 
     @property

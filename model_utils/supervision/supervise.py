@@ -48,6 +48,8 @@ def supervise(config: SuperviseConfig) -> None:
     """
     if config.start is None and config.weights is not None:
         start, encoder = described_by_weights(config.weights)
+        if config.encoder not in (None, encoder):
+            raise InputError(f"{config.weights}: encoder: found {encoder}, expected {config.encoder} as --encoder says")
         config = replace(config, start=start, encoder=encoder)
     statistics = run_experiment(config)
     rows = {config.experiment: statistics, **statistics["other_estimators"], **statistics["references"]}
@@ -77,6 +79,7 @@ def run_experiment(config: SuperviseConfig) -> dict[str, Any]:
     cloudy = int(archive.samples["pm25"].notna().sum()) - len(labelled)
     print(f"{len(labelled)} tiles with a reading; {cloudy} cloudy ones are left out", flush=True)
     run, split = _split(labelled.samples, city, config)
+    print(f"tested on: {split}", flush=True)
     start = starting_encoder(config.source, labelled.subset(~run.folds[0].test))
 
     folder = results_folder(config.root, config.city, config.experiment)

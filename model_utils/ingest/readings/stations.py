@@ -121,6 +121,11 @@ def locate_stations(
             for source in usable[1:]
             if (distance := _distance_km(known[chosen], known[source])) > DISAGREE_KM
         )
+    if not located and left_out and all(text.endswith("seem swapped") for text in left_out):
+        raise InputError(
+            f"bounding_box of {city.name}: all {len(left_out)} stations lie in it if latitude and longitude are "
+            f"exchanged ({left_out[0]}): they are swapped in the city's file, or else in that of the stations"
+        )
     if not located:
         raise InputError(
             f"--stations: no station of the readings has usable coordinates in {city.name} "
@@ -186,16 +191,9 @@ def _problem(latitude: float, longitude: float, box: BoundingBox) -> str:
     """Why the coordinates are no station's of the city, or ''."""
     if latitude == 0 and longitude == 0:
         return "are no place"
-    if _within(latitude, longitude, box):
+    if box.holds(latitude, longitude, MARGIN_DEGREES):
         return ""
-    return "seem swapped" if _within(longitude, latitude, box) else "are outside the city's box"
-
-
-def _within(latitude: float, longitude: float, box: BoundingBox) -> bool:
-    return (
-        box.south - MARGIN_DEGREES <= latitude <= box.north + MARGIN_DEGREES
-        and box.west - MARGIN_DEGREES <= longitude <= box.east + MARGIN_DEGREES
-    )
+    return "seem swapped" if box.holds(longitude, latitude, MARGIN_DEGREES) else "are outside the city's box"
 
 
 def _distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:

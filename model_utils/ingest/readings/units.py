@@ -22,6 +22,9 @@ _WORDS = (
 )
 _NINES = (9999.0, 99999.0, 999999.0)
 
+CLEANEST_CITY = 1.0
+"""No city has a lower mean, ug/m3: a mean below it is in another unit."""
+
 
 def micrograms_in(unit: str) -> float | None:
     """Micrograms per cubic metre in one of `unit`, in whatever spelling; None where it is no mass concentration."""
