@@ -12,7 +12,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -30,6 +30,7 @@ from model_utils.errors import InputError
 from model_utils.figures.experiment.pretraining_curves import draw_pretraining_curves
 from model_utils.figures.saving import save_figure
 from model_utils.hardware import has_cuda, resolve_precision
+from model_utils.pretraining.checkpoints import AtomicCheckpointIO, LastTwoEpochs, ReadableCheckpoint, newest_readable
 from model_utils.pretraining.collapse_check import CollapseCheck
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.data import PairedTiles, band_statistics, regular_pairs, spatiotemporal_pairs
@@ -42,7 +43,7 @@ from model_utils.sampling.splits import held_out_sites, station_table
 from model_utils.sampling.tile_ground import tile_ground, tile_side_m
 
 VALIDATION_SHARE = 0.2
-IDENTITY = "experiment.json"
+IDENTITY, CHECKPOINTS = "experiment.json", "checkpoints"
 
 
 def pretrain(config: PretrainConfig) -> None:
@@ -78,9 +79,9 @@ def pretrain(config: PretrainConfig) -> None:
     history = EpochHistory(folder / "metrics.csv", check, probe, config.probe_every)
     with quiet_lightning():
         trainer = _trainer(config, folder, history)
+    checkpoint = newest_readable(folder / CHECKPOINTS) if config.resume else None
     _claim(config, identity, folder, weights)
-    checkpoint = folder / "checkpoints" / "last.ckpt"
-    _fit(trainer, module, pairs, config, checkpoint if config.resume and checkpoint.exists() else None)
+    _fit(trainer, module, pairs, config, checkpoint)
     if not trainer.is_global_zero:
         return
 
@@ -214,6 +215,8 @@ def _claim(config: PretrainConfig, identity: str, folder: Path, weights: Path) -
         shutil.rmtree(folder)
     if not config.resume:
         weights.unlink(missing_ok=True)
+    for leftover in (folder / CHECKPOINTS).glob(".*.partial.ckpt"):  # of a killed run
+        leftover.unlink()
     save_config(folder / "config.yaml", config)
     atomic.write_text(folder / IDENTITY, identity)
 
@@ -233,14 +236,7 @@ def _probe(config: PretrainConfig, archive: TileArchive) -> EmbeddingProbe | Non
 
 
 def _trainer(config: PretrainConfig, folder: Path, history: EpochHistory) -> pl.Trainer:
-    checkpoints = ModelCheckpoint(
-        dirpath=folder / "checkpoints",
-        filename="best",
-        monitor="loss",
-        save_last=True,
-        enable_version_counter=False,
-    )
-    callbacks: list[Callback] = [history, checkpoints]
+    callbacks: list[Callback] = [history, LastTwoEpochs(folder / CHECKPOINTS)]
     if sys.stdout.isatty():
         callbacks.append(RichProgressBar())
     tensorboard = find_spec("tensorboard") is not None
@@ -252,6 +248,7 @@ def _trainer(config: PretrainConfig, folder: Path, history: EpochHistory) -> pl.
             strategy=config.strategy,
             precision=resolve_precision(config.precision, config.accelerator),  # type: ignore[arg-type]
             callbacks=callbacks,
+            plugins=[AtomicCheckpointIO()],
             logger=TensorBoardLogger(folder, name="tensorboard", version="") if tensorboard else False,
             sync_batchnorm=has_cuda(config.accelerator),
             use_distributed_sampler=False,
@@ -273,18 +270,19 @@ def _fit(
     module: ContrastiveModule,
     pairs: PairedTiles,
     config: PretrainConfig,
-    checkpoint: Path | None,
+    checkpoint: ReadableCheckpoint | None,
 ) -> None:
     loader = pairs.loader(
         config.resolved_batch_size, config.seed, config.workers, trainer.global_rank, trainer.world_size
     )
     if checkpoint:
-        say(f"resuming from {checkpoint}")
+        for line in checkpoint.damaged:
+            say(f"damaged checkpoint passed over: {line}")
+        say(f"resuming from {checkpoint.path}, after epoch {checkpoint.epoch + 1}")
         # loader workers fetch ahead before Lightning tells the sampler the epoch
-        saved = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        loader.sampler.set_epoch(saved["epoch"] + 1)  # type: ignore[attr-defined]
+        loader.sampler.set_epoch(checkpoint.epoch + 1)  # type: ignore[attr-defined]
     with quiet_lightning():
         try:
-            trainer.fit(module, loader, ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(module, loader, ckpt_path=checkpoint.path if checkpoint else None, weights_only=True)
         except SystemExit:  # Lightning's way out of Ctrl-C
             raise KeyboardInterrupt from None
