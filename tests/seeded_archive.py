@@ -52,4 +52,4 @@ def refusal(folder: Path) -> str:
 
 
 def visible(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if path.name != ".lock"}
+    return {path.name for path in folder.iterdir()}

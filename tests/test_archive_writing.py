@@ -47,7 +47,7 @@ def test_exception_leaves_what_was_there(tmp_path: Path, error: type[BaseExcepti
 def test_second_writer_is_refused_while_the_first_writes(tmp_path: Path) -> None:
     with ArchiveWriter(tmp_path, 4, BANDS) as writer:
         writer.append(*tiles_and_rows(3))
-        with pytest.raises(InputError, match="another process is writing this archive"):
+        with pytest.raises(InputError, match=r"another process is writing it \(process \d+ on .* since .* UTC: .+\)"):
             ArchiveWriter(tmp_path, 4, BANDS)
         writer.commit("Delhi", 3.0)
     assert len(open_archive(tmp_path)) == 3

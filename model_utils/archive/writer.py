@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from model_utils import atomic
 from model_utils.archive.format import IMAGES, METADATA, SAMPLES, ArchiveMetadata, to_table
 from model_utils.errors import InputError
+from model_utils.locking import locked
 
 _PARTIAL = ".partial"
 
@@ -40,28 +41,27 @@ class ArchiveWriter:
         """Opens the temporary files and takes the folder's lock.
 
         Raises:
-            InputError: An archive is there and `overwrite` is False, or another process writes one.
+            InputError: An archive is there and `overwrite` is False.
+            InUseError: Another process writes one.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._lock = (folder / ".lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise InputError(f"{folder}: another process is writing this archive") from None
-        if (folder / METADATA).exists() and not overwrite:  # looked at under the lock
-            self._lock.close()
-            raise InputError(f"{folder / METADATA}: an archive is already there, --overwrite replaces it")
-        for leftover in folder.glob(f".*{_PARTIAL}"):
-            leftover.unlink()  # of a killed writer: we hold the lock, so nobody writes it
         self._tile_shape = (tile_size, tile_size, len(bands))
         self._bands = tuple(bands)
         self._tables: list[pa.Table] = []
         self._count = 0
         self._hash = hashlib.sha256()
-        self._images: IO[bytes] = self._temporary(IMAGES).open("wb")
-        self._header_length = self._write_header()
+        with ExitStack() as until_the_end:
+            until_the_end.enter_context(locked(folder))
+            if (folder / METADATA).exists() and not overwrite:  # looked at under the lock
+                raise InputError(f"{folder / METADATA}: an archive is already there, --overwrite replaces it")
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                until_the_end.callback(_remove_if_empty, folder)
+            for leftover in folder.glob(f".*{_PARTIAL}"):
+                leftover.unlink()  # of a killed writer: we hold the lock, so nobody writes it
+            self._images: IO[bytes] = self._temporary(IMAGES).open("wb")
+            self._header_length = self._write_header()
+            self._until_the_end = until_the_end.pop_all()
 
     def __enter__(self) -> ArchiveWriter:
         return self
@@ -72,7 +72,7 @@ class ArchiveWriter:
         self._images.close()
         for name in (IMAGES, SAMPLES, METADATA):
             self._temporary(name).unlink(missing_ok=True)
-        self._lock.close()
+        self._until_the_end.close()
 
     def append(self, tiles: NDArray[np.uint8], samples: pd.DataFrame) -> None:
         """Appends n tiles and their n rows.
@@ -160,3 +160,8 @@ class ArchiveWriter:
         if self._count and length != self._header_length:
             raise RuntimeError(f"NPY header grew from {self._header_length} to {length} bytes")
         return length
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ from model_utils.comparison.weather_model import keep_weather_model
 from model_utils.estimators.references.weather_inputs import weather_inputs
 from model_utils.evaluation.split_half import split_half
 from model_utils.features.labelled import clear_archive, with_reading
+from model_utils.locking import locked
 from model_utils.project import archive_folder, results_folder
 from model_utils.sampling.designs import DesignSettings, held_out_stations, make_runs
 from model_utils.sampling.splits import station_table
@@ -39,15 +41,18 @@ def compare(config: CompareConfig) -> None:
 
     Raises:
         InputError: The city, its archive or the settings are wrong.
+        InUseError: Another process writes this comparison, or weights that it lacks.
     """
-    if "truth" in config.designs:
-        compare_with_truth(config, results_folder(config.root, config.city, f"compare_{config.preset}"))
-    at_stations = tuple(design for design in config.designs if design != "truth")
-    if at_stations:
-        _compare_at_stations(replace(config, designs=at_stations, truth_archives=()))
+    folder = results_folder(config.root, config.city, f"compare_{config.preset}")
+    with locked(folder):
+        if "truth" in config.designs:
+            compare_with_truth(config, folder)
+        at_stations = tuple(design for design in config.designs if design != "truth")
+        if at_stations:
+            _compare_at_stations(replace(config, designs=at_stations, truth_archives=()), folder)
 
 
-def _compare_at_stations(config: CompareConfig) -> None:
+def _compare_at_stations(config: CompareConfig, folder: Path) -> None:
     """The designs that readings at stations judge."""
     began = time.perf_counter()
     city = load_city(config.city, config.root)
@@ -80,7 +85,6 @@ def _compare_at_stations(config: CompareConfig) -> None:
         if entry.name not in skipped and entry.runs_in(run.design)
         for seed in range(config.seed, config.seed + (config.seeds if entry.seeded else 1))
     ]
-    folder = results_folder(config.root, config.city, f"compare_{config.preset}")
     missing = [cell for cell in cells if not stands(cell, folder / "cells", shared)]
     print(f"{len(cells)} cells, {len(cells) - len(missing)} of them there already", flush=True)
     work = CellWork(folder / "cells", shared, {run.name: run for run in runs})

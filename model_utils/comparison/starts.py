@@ -13,6 +13,7 @@ from model_utils.configuration import from_preset
 from model_utils.errors import InputError
 from model_utils.features.embeddings import embeddings_file
 from model_utils.features.starting_encoder import starting_encoder
+from model_utils.locking import InUseError
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.run import pretrain
 from model_utils.project import weights_path
@@ -47,6 +48,9 @@ def embed_starts(config: CompareConfig, clear: TileArchive, training: TileArchiv
         config: Which starts.
         clear: Tiles to embed.
         training: Tiles of stations that are not held out.
+
+    Raises:
+        InUseError: Another process trains one that is missing.
     """
     found = EmbeddedStarts({}, {}, {}, [])
     for start in config.starts:
@@ -55,6 +59,8 @@ def embed_starts(config: CompareConfig, clear: TileArchive, training: TileArchiv
             try:
                 _pretrained(config, start)
                 encoder = starting_encoder(encoder_source(config, start, seed), training)
+            except InUseError:  # a table without a start because of the moment it was made in would mislead
+                raise
             except InputError as error:
                 found.skipped[start] = str(error)
                 print(f"skipped: {start}: {error}", flush=True)

@@ -11,6 +11,7 @@ from model_utils import atomic
 from model_utils.configuration import package_version
 from model_utils.errors import InputError
 from model_utils.features.convert_config import ConvertWeightsConfig
+from model_utils.locking import locked
 
 
 def convert_weights(config: ConvertWeightsConfig) -> None:
@@ -18,7 +19,13 @@ def convert_weights(config: ConvertWeightsConfig) -> None:
 
     Raises:
         InputError: The file is no such encoder, does not fit the flags, or the output is there already.
+        InUseError: Another process writes the output.
     """
+    with locked(config.output):
+        _convert_weights(config)
+
+
+def _convert_weights(config: ConvertWeightsConfig) -> None:
     if config.output.exists() and not config.overwrite:
         raise InputError(f"{config.output}: is already there, --overwrite replaces it")
     try:

@@ -23,6 +23,7 @@ from model_utils.inspection.coverage import choose_tiles, coverage
 from model_utils.inspection.samples import read_samples, station_rows
 from model_utils.inspection.summary import by_site, summarise
 from model_utils.inspection.text import counted, inspection_text
+from model_utils.locking import locked
 from model_utils.project import archive_folder
 from model_utils.sampling.splits import held_out_sites
 
@@ -35,6 +36,7 @@ def inspect(config: InspectConfig) -> None:
 
     Raises:
         InputError: The city, its archive or the output folder is wrong.
+        InUseError: Another process writes the same folder.
     """
     city = load_city(config.city, config.root)
     archive = open_archive(archive_folder(config.root, config.city))
@@ -54,8 +56,9 @@ def inspect(config: InspectConfig) -> None:
         "map": _map(sites, others, archive.metadata.city, simulated),
     }
     folder = config.output or archive.folder / "inspection"
-    atomic.write_text(folder / "inspect.txt", text)
-    paths = [save_figure(figure, folder, name)[0] for name, figure in figures.items()]
+    with locked(folder):
+        atomic.write_text(folder / "inspect.txt", text)
+        paths = [save_figure(figure, folder, name)[0] for name, figure in figures.items()]
     for path in (folder / "inspect.txt", *paths):
         print(path)
 

@@ -17,6 +17,7 @@ from rasterio.warp import transform
 from model_utils import atomic
 from model_utils.cities import BoundingBox, load_city
 from model_utils.errors import InputError
+from model_utils.locking import locked
 from model_utils.mapping.air_quality_index import pm25_sub_index
 from model_utils.mapping.blocks import Block
 from model_utils.mapping.config import MapConfig, PredictConfig
@@ -44,7 +45,13 @@ def predict(config: PredictConfig) -> None:
 
     Raises:
         InputError: A column, a row or a flag is wrong, or the file is there already.
+        InUseError: Another process writes this file.
     """
+    with locked(config.out):
+        _predict(config)
+
+
+def _predict(config: PredictConfig) -> None:
     if config.out.is_dir():
         raise InputError(f"--out {config.out}: found a folder, expected the name of a file")
     if config.out.exists() and not config.overwrite:

@@ -14,6 +14,7 @@ from model_utils.archive.format import METADATA, ArchiveMetadata
 from model_utils.configuration import package_version
 from model_utils.errors import InputError
 from model_utils.estimators.conformal import INTERVAL_LEVEL
+from model_utils.locking import locked
 from model_utils.mapping.assembly import assemble
 from model_utils.mapping.blocks import (
     AIR,
@@ -41,9 +42,17 @@ def make_map(config: MapConfig) -> None:
 
     Raises:
         InputError: As `predict_map` says, or a map of other settings is in the way.
+        InUseError: Another process writes this map.
     """
     job = opened(config)
     folder = map_folder(job)
+    with locked(folder):
+        _kept_or_made(job, folder)
+
+
+def _kept_or_made(job: MapJob, folder: Path) -> None:
+    """Leaves the map that stands in the folder, or puts one there."""
+    config = job.config
     identity = job.identity()
     if (folder / IDENTITY).is_file() and not config.overwrite:
         if (folder / IDENTITY).read_text(encoding="utf-8") == identity:
@@ -69,16 +78,19 @@ def predict_map(config: MapConfig) -> xr.Dataset:
 
     Raises:
         InputError: The model, the images, the area or the dates are not what they should be.
+        InUseError: Another process works on this map.
     """
     job = opened(config)
     job.refuse_unseen()
-    work = BlockWork(config, blocks_folder(map_folder(job), job.identity()))
-    try:
-        _work_out(job, work)
-        _put_together(job, work, work.folder / NETCDF)
-        return read_map(work.folder / NETCDF)
-    finally:
-        shutil.rmtree(work.folder, ignore_errors=True)
+    folder = map_folder(job)
+    with locked(folder):
+        work = BlockWork(config, blocks_folder(folder, job.identity()))
+        try:
+            _work_out(job, work)
+            _put_together(job, work, work.folder / NETCDF)
+            return read_map(work.folder / NETCDF)
+        finally:
+            shutil.rmtree(work.folder, ignore_errors=True)
 
 
 def map_folder(job: MapJob) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from model_utils.errors import InputError
 from model_utils.figures.experiment.pretraining_curves import draw_pretraining_curves
 from model_utils.figures.saving import save_figure
 from model_utils.hardware import has_cuda, resolve_precision
+from model_utils.locking import locked
 from model_utils.pretraining.checkpoints import AtomicCheckpointIO, LastTwoEpochs, ReadableCheckpoint, newest_readable
 from model_utils.pretraining.collapse_check import CollapseCheck
 from model_utils.pretraining.config import PretrainConfig
@@ -51,12 +53,19 @@ def pretrain(config: PretrainConfig) -> None:
 
     Raises:
         InputError: The city, its archive or the settings are wrong, or another experiment is in the way.
+        InUseError: Another process writes this experiment or these weights.
     """
     city = load_city(config.city, config.root)
-    archive = open_archive(archive_folder(config.root, config.city))
     name = f"pretrain_{config.method}_{config.pairs}_{config.encoder}"
     folder = results_folder(config.root, config.city, name)
     weights = weights_path(config.root, config.city, config.method, config.pairs, config.encoder)
+    with locked(folder, weights) if _first_process() else nullcontext():  # the others are of the same run
+        _pretrain(config, city, folder, weights)
+
+
+def _pretrain(config: PretrainConfig, city: City, folder: Path, weights: Path) -> None:
+    """Leaves what stands in the folder, or trains."""
+    archive = open_archive(archive_folder(config.root, config.city))
     identity = json.dumps({"config": record(config), "archive_sha256": archive.metadata.content_sha256}, indent=2)
     if _stands(config, identity, folder, weights):
         say(f"{weights}: already trained with these settings on this archive; nothing to do")

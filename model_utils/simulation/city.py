@@ -16,6 +16,7 @@ from model_utils.ingest.chips import file_hash
 from model_utils.ingest.labelling import station_readings
 from model_utils.ingest.readings.labels import daily_labels
 from model_utils.ingest.side_files import forget_readings
+from model_utils.locking import locked
 from model_utils.progress import shown
 from model_utils.project import archive_folder
 from model_utils.simulation.config import SimulateConfig
@@ -45,6 +46,7 @@ def simulate(config: SimulateConfig) -> None:
 
     Raises:
         InputError: Naming the city, file or flag that is wrong; nothing is written then.
+        InUseError: Another process writes this archive or these scenes.
     """
     city = load_city(config.city, config.root)
     parameters = simulation_parameters(city)
@@ -72,6 +74,7 @@ def simulate(config: SimulateConfig) -> None:
     with ExitStack() as stack:
         imagery: TileImagery | SceneSet
         if config.write_scenes:
+            stack.enter_context(locked(config.write_scenes))
             imagery = stack.enter_context(SceneSet(config, city, labelled, len(written)))
         else:
             imagery = TileImagery(config, city, parameters.land_use, labelled)

@@ -29,6 +29,7 @@ from model_utils.evaluation.table import format_table, marks_explained
 from model_utils.features.embeddings import cached_embeddings
 from model_utils.features.labelled import clear_archive, with_reading
 from model_utils.features.starting_encoder import StartingEncoder, described_by_weights, starting_encoder
+from model_utils.locking import locked
 from model_utils.project import archive_folder, results_folder
 from model_utils.sampling.designs import Fold, Run, folds, held_out_stations, hold_out
 from model_utils.sampling.splits import station_table, validation_rows
@@ -71,8 +72,16 @@ def run_experiment(config: SuperviseConfig) -> dict[str, Any]:
 
     Raises:
         InputError: The city, its archive, the weights or the settings are wrong, or another experiment is in the way.
+        InUseError: Another process writes this experiment.
     """
     city = load_city(config.city, config.root)
+    folder = results_folder(config.root, config.city, config.experiment)
+    with locked(folder):
+        return _kept_or_run(config, city, folder)
+
+
+def _kept_or_run(config: SuperviseConfig, city: City, folder: Path) -> dict[str, Any]:
+    """What stands in the folder of the experiment, else what a run puts there."""
     archive = open_archive(archive_folder(config.root, config.city))
     clear = clear_archive(archive, config.max_cloud_fraction)
     labelled = with_reading(clear)
@@ -82,7 +91,6 @@ def run_experiment(config: SuperviseConfig) -> dict[str, Any]:
     print(f"tested on: {split}", flush=True)
     start = starting_encoder(config.source, labelled.subset(~run.folds[0].test))
 
-    folder = results_folder(config.root, config.city, config.experiment)
     identity = json.dumps(
         {
             "config": record(config),
