@@ -23,6 +23,7 @@ from rasterio.warp import transform
 
 from model_utils import atomic
 from model_utils.archive.reader import TileArchive, open_archive
+from model_utils.archive.verification import NOTE
 from model_utils.cli import command
 from model_utils.cli.main import main
 
@@ -159,7 +160,7 @@ class Arena:
 
     def _files(self) -> dict[str, bytes]:
         found = sorted(self.archive.rglob("*")) if self.archive.exists() else []
-        return {path.name: path.read_bytes() for path in found if path.is_file()}
+        return {path.name: path.read_bytes() for path in found if path.is_file() and path.name != NOTE}
 
 
 def _judge(arena: Arena, outcome: Outcome, before: dict[str, bytes]) -> None:

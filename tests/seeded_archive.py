@@ -10,6 +10,7 @@ import pytest
 
 from model_utils.archive.format import IMAGES, METADATA, SAMPLES, ArchiveMetadata
 from model_utils.archive.reader import open_archive
+from model_utils.archive.verification import NOTE
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.errors import InputError
 
@@ -52,4 +53,5 @@ def refusal(folder: Path) -> str:
 
 
 def visible(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+    """What lies in the folder, but for the note of when it was verified."""
+    return {path.name for path in folder.iterdir() if path.name != NOTE}

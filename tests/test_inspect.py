@@ -13,7 +13,9 @@ from conftest import write_small_archive
 from matplotlib.figure import Figure
 from messy_archive import HELD_OUT, TRAINING, YEARS, messy_rows, write
 
+from model_utils.archive.format import METADATA, ArchiveMetadata
 from model_utils.archive.reader import TileArchive, open_archive
+from model_utils.archive.verification import note_verified
 from model_utils.cli.main import main
 from model_utils.inspection.samples import read_samples
 from model_utils.inspection.summary import by_site
@@ -193,6 +195,9 @@ def broken_table(root: Path) -> list[str]:
     content = bytearray(path.read_bytes())
     content[4:3000] = bytes(2996)  # the pages; the footer stands
     path.write_bytes(content)
+    note_verified(
+        path.parent, ArchiveMetadata.read(path.parent / METADATA).content_sha256
+    )  # a fault that left no trace
     return ["samples.parquet", "broken"]
 
 

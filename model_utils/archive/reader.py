@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from model_utils.archive.format import COLUMNS, IMAGES, METADATA, SAMPLES, ArchiveMetadata
 from model_utils.archive.npy import read_npy_header
+from model_utils.archive.verification import verify
 from model_utils.errors import InputError
+
+_OTHER_TEXTS = (pa.large_string(), pa.string_view())  # what current pandas writes of texts
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,18 @@ def _positions(indices: NDArray[np.integer] | NDArray[np.bool_]) -> NDArray[np.i
 
 
 def open_archive(folder: Path) -> TileArchive:
-    """Opens and validates an archive in O(1) memory.
+    """Opens and validates an archive in O(1) memory; its content is read only where a file was touched.
+
+    Raises:
+        InputError: Naming the file, what was found and what was expected.
+    """
+    metadata = validated_metadata(folder)
+    verify(folder, metadata.content_sha256)
+    return TileArchive(folder, metadata, np.arange(metadata.samples))
+
+
+def validated_metadata(folder: Path) -> ArchiveMetadata:
+    """What `archive.json` says, if the other files have the shape that it says.
 
     Raises:
         InputError: Naming the file, what was found and what was expected.
@@ -91,7 +105,7 @@ def open_archive(folder: Path) -> TileArchive:
     metadata = ArchiveMetadata.read(folder / METADATA)
     _check_images(folder / IMAGES, metadata)
     _check_samples(folder / SAMPLES, metadata)
-    return TileArchive(folder, metadata, np.arange(metadata.samples))
+    return metadata
 
 
 def _check_images(path: Path, metadata: ArchiveMetadata) -> None:
@@ -128,6 +142,6 @@ def _check_samples(path: Path, metadata: ArchiveMetadata) -> None:
     for name, kind in COLUMNS.items():
         if name not in schema.names:
             raise InputError(f"{path}: column {name!r} is missing")
-        if schema.field(name).type != kind:
-            found = schema.field(name).type
+        found = schema.field(name).type
+        if found != kind and not (pa.types.is_string(kind) and found in _OTHER_TEXTS):
             raise InputError(f"{path}: column {name!r} holds {found}, expected {kind}")

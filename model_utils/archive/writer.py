@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from model_utils import atomic
 from model_utils.archive.format import IMAGES, METADATA, SAMPLES, ArchiveMetadata, to_table
+from model_utils.archive.verification import note_verified
 from model_utils.errors import InputError
 from model_utils.locking import locked
 
@@ -146,6 +147,7 @@ class ArchiveWriter:
         for name in (IMAGES, SAMPLES, METADATA):
             self._temporary(name).replace(self._folder / name)
         atomic.sync(self._folder)
+        note_verified(self._folder, metadata.content_sha256)
         return metadata
 
     def _temporary(self, name: str) -> Path:

@@ -16,12 +16,14 @@ class InspectConfig:
         city: Name of the city; its archive is data/<city> under the root.
         output: Folder for the text and the figures; by default data/<city>/inspection under the root.
         max_cloud_fraction: Tiles whose known cloud fraction is larger count as cloudy.
+        accept_changes: Take an archive whose images or table were changed by hand for what it is now.
         root: Folder that holds data/.
     """
 
     city: str
     output: Path | None = None
     max_cloud_fraction: float = 0.5
+    accept_changes: bool = False
     root: Path = SHIPPED_ROOT
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from model_utils import atomic
+from model_utils.archive.acceptance import accept_changes
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.cities import City, load_city
 from model_utils.figures.archive.calendar import draw_calendar
@@ -39,7 +40,11 @@ def inspect(config: InspectConfig) -> None:
         InUseError: Another process writes the same folder.
     """
     city = load_city(config.city, config.root)
-    archive = open_archive(archive_folder(config.root, config.city))
+    archive_at = archive_folder(config.root, config.city)
+    if config.accept_changes:
+        words = "its hash is that of the files as they are now" if accept_changes(archive_at) else "nothing has changed"
+        print(f"{archive_at}: {words}")
+    archive = open_archive(archive_at)
     samples = read_samples(archive)
     station = station_rows(samples, city)
     sites, others = (by_site(samples[rows], config.max_cloud_fraction) for rows in (station, ~station))

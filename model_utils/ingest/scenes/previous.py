@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_utils.archive.format import IMAGES, METADATA, SAMPLES, ArchiveMetadata
-from model_utils.archive.npy import read_npy_header
 from model_utils.archive.reader import TileArchive, open_archive
+from model_utils.archive.verification import content_sha256
 from model_utils.errors import InputError
 from model_utils.ingest.scenes.cutting import LeftOut
 
@@ -49,7 +48,6 @@ SITE_AND_SCENE = (
 )
 """The columns that cutting gives; labels and weather are joined to them anew in each run."""
 
-_BLOCK_BYTES = 2**24
 _KEPT: dict[str, type] = {"time_utc": str, "time_source": str, "content": str, "tiles": int, "left_out": dict}
 _REASONS = tuple(item.name for item in fields(LeftOut))
 
@@ -78,13 +76,7 @@ class Previous:
             InputError: It is not what was written.
         """
         folder = self.archive.folder
-        with (folder / IMAGES).open("rb") as file:
-            read_npy_header(file)
-            digest = hashlib.sha256()
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
-        digest.update((folder / SAMPLES).read_bytes())
-        if digest.hexdigest() != self.archive.metadata.content_sha256:
+        if content_sha256(folder) != self.archive.metadata.content_sha256:
             raise InputError(
                 f"{folder}: {IMAGES} or {SAMPLES} is damaged: its SHA-256 is not the one in archive.json; "
                 "--overwrite cuts all scenes again"
