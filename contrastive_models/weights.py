@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ class EncoderMetadata:
         archive_sha256: Content hash of the tiles' archive.
         package_version: Version of this software.
         seed: Seed of the run.
+        machine: What digits depend on besides the seed, such as precision, processor and threads; empty where that is
+            not known.
         seen_ground: Which ground its images showed, as whoever trained it writes that; empty where it is not known.
     """
 
@@ -52,6 +55,7 @@ class EncoderMetadata:
     archive_sha256: str
     package_version: str
     seed: int
+    machine: Mapping[str, Any] = field(default_factory=dict)
     seen_ground: str = field(default="", repr=False)
 
 
@@ -86,7 +90,9 @@ def read_encoder(path: Path) -> tuple[dict[str, Tensor], EncoderMetadata]:
         raw = json.loads(described)
         if not isinstance(raw, dict):
             raise TypeError("metadata is not a mapping")
-        known = {item.name for item in fields(EncoderMetadata)} - ({"seen_ground"} - raw.keys())
+        if not isinstance(raw.get("machine", {}), dict):
+            raise TypeError("machine is not a mapping")
+        known = {item.name for item in fields(EncoderMetadata)} - ({"seen_ground", "machine"} - raw.keys())
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
         return tensors, EncoderMetadata(**{key: values[key] for key in known})
     except (json.JSONDecodeError, TypeError, KeyError) as error:

@@ -29,6 +29,7 @@ from model_utils.comparison.weather_model import keep_weather_model
 from model_utils.estimators.references.weather_inputs import weather_inputs
 from model_utils.evaluation.split_half import split_half
 from model_utils.features.labelled import clear_archive, with_reading
+from model_utils.hardware import machine, machine_words, resolve_precision
 from model_utils.locking import locked
 from model_utils.project import archive_folder, results_folder
 from model_utils.sampling.designs import DesignSettings, held_out_stations, make_runs
@@ -124,6 +125,7 @@ def _heading(
         f"{config.city}: {len(samples)} tiles, {samples['site_id'].nunique()} stations, "
         f"{samples['local_date'].nunique()} dates; hold-out: {where}.",
         simulated_caveat(archive.metadata.simulated) or "Simulated: nothing.",
+        f"Cells: {_cells_machine(config)}.",
     ]
     halves = split_half(samples, config.bootstrap_draws, config.seed)
     if halves["split_half_r"] is not None:
@@ -134,6 +136,13 @@ def _heading(
             f"no static predictor can be expected above {halves['ceiling']:.2f} in spatial r."
         )
     return lines + [f"Too good: {line}" for line in alarms(table, archive.metadata.created_by)]
+
+
+def _cells_machine(config: CompareConfig) -> str:
+    """How the processes that do cells compute."""
+    encoders = resolve_precision("auto", config.accelerator)
+    precision = "32-true" if encoders == "32-true" else f"32-true (encoders that they train: {encoders})"
+    return machine_words({**machine(precision, config.accelerator), "threads": 1})
 
 
 def _why_skipped(entry: MethodEntry, samples: pd.DataFrame, starts: EmbeddedStarts) -> str | None:

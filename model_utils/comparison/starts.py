@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from contrastive_models.weights import read_encoder
 from model_utils.archive.reader import TileArchive
@@ -13,6 +15,7 @@ from model_utils.configuration import from_preset
 from model_utils.errors import InputError
 from model_utils.features.embeddings import embeddings_file
 from model_utils.features.starting_encoder import starting_encoder
+from model_utils.hardware import machine_words
 from model_utils.locking import InUseError
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.run import pretrain
@@ -85,12 +88,25 @@ def _training_notes(config: CompareConfig, labelled: TileArchive, starts: list[C
         told = ", ".join(f"{start} {count}" for start, count in epochs.items())
         unlike = " They were not trained for as long as each other." if len(set(epochs.values())) > 1 else ""
         notes.append(f"Epochs of pre-training: {told}.{unlike}")
+    notes += _machine_notes({start: metadata.machine for start, metadata in trained.items()})
     notes += [
         f"{start} was pre-trained on another archive than this one."
         for start, metadata in trained.items()
         if metadata.archive_sha256 != labelled.metadata.content_sha256
     ]
     return notes
+
+
+def _machine_notes(machines: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """On what the starts were trained; in one line where that was the same."""
+    groups: dict[str, list[str]] = {}
+    for start, machine in machines.items():
+        words = (
+            f"Pre-trained in {machine_words(machine)}" if machine else "Weights that do not say how they were trained"
+        )
+        groups.setdefault(words, []).append(start)
+    lines = [f"{words}: {', '.join(starts)}." for words, starts in groups.items()]
+    return [*lines, "They were not all trained by the same arithmetic."] if len(groups) > 1 else lines
 
 
 def _pretrained(config: CompareConfig, start: str) -> None:

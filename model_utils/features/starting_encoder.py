@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -35,6 +36,7 @@ class StartingEncoder:
         std: Standard deviation of each band, 0..1.
         sha256: Hash of its numbers.
         seen_ground: What the tiles showed that it was pre-trained on; None for weights that do not say it.
+        machine: On what kind of machine, and in which precision; empty for weights that do not say it.
     """
 
     name: str
@@ -43,6 +45,7 @@ class StartingEncoder:
     std: tuple[float, ...]
     sha256: str
     seen_ground: TileGround | None
+    machine: Mapping[str, Any] = field(default_factory=dict)
 
 
 def described_by_weights(weights: Path) -> tuple[Start, str]:
@@ -164,7 +167,7 @@ def _pretrained(source: EncoderSource, training: TileArchive) -> StartingEncoder
         seen = TileGround.from_text(metadata.seen_ground) if metadata.seen_ground else None
     except ValueError as error:
         raise InputError(f"{path}: seen_ground: {error}") from None
-    start = StartingEncoder(source.encoder, encoder, metadata.mean, metadata.std, "", seen)
+    start = StartingEncoder(source.encoder, encoder, metadata.mean, metadata.std, "", seen, metadata.machine)
     return _completed(source, path, training, start)
 
 

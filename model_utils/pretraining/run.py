@@ -30,7 +30,7 @@ from model_utils.configuration import package_version, record, save_config
 from model_utils.errors import InputError
 from model_utils.figures.experiment.pretraining_curves import draw_pretraining_curves
 from model_utils.figures.saving import save_figure
-from model_utils.hardware import has_cuda, resolve_precision
+from model_utils.hardware import has_cuda, machine, resolve_precision
 from model_utils.locking import locked
 from model_utils.pretraining.checkpoints import AtomicCheckpointIO, LastTwoEpochs, ReadableCheckpoint, newest_readable
 from model_utils.pretraining.collapse_check import CollapseCheck
@@ -107,6 +107,7 @@ def _pretrain(config: PretrainConfig, city: City, folder: Path, weights: Path) -
         archive_sha256=archive.metadata.content_sha256,
         package_version=package_version(),
         seed=config.seed,
+        machine=machine(_precision(config), config.accelerator),
         seen_ground=tile_ground(used.samples, tile_side_m(archive.metadata)).as_text(),
     )
     with atomic.replacing(weights) as temporary:
@@ -230,6 +231,11 @@ def _claim(config: PretrainConfig, identity: str, folder: Path, weights: Path) -
     atomic.write_text(folder / IDENTITY, identity)
 
 
+def _precision(config: PretrainConfig) -> str:
+    """The precision of a run here, as Lightning calls it."""
+    return resolve_precision(config.precision, config.accelerator)
+
+
 def _first_process() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
@@ -255,7 +261,7 @@ def _trainer(config: PretrainConfig, folder: Path, history: EpochHistory) -> pl.
             accelerator=config.accelerator,
             devices=config.devices,
             strategy=config.strategy,
-            precision=resolve_precision(config.precision, config.accelerator),  # type: ignore[arg-type]
+            precision=_precision(config),  # type: ignore[arg-type]
             callbacks=callbacks,
             plugins=[AtomicCheckpointIO()],
             logger=TensorBoardLogger(folder, name="tensorboard", version="") if tensorboard else False,

@@ -26,6 +26,7 @@ from model_utils.evaluation.spatial import evaluated
 from model_utils.evaluation.statistics import evaluate
 from model_utils.features.band_statistics import band_statistics_features
 from model_utils.features.starting_encoder import StartingEncoder
+from model_utils.hardware import machine, resolve_precision
 from model_utils.sampling.designs import Run
 from model_utils.sampling.tile_ground import TileGround, tile_side_m
 from model_utils.supervision.config import SuperviseConfig
@@ -126,6 +127,7 @@ def experiment_statistics(
         Ready for JSON.
     """
     samples, test = labelled.samples, predictions[predictions["split"] == "test"]
+    precision = resolve_precision(config.precision, config.accelerator) if config.finetune else "32-true"
     seen = None if start.seen_ground is None else _stations_seen(start.seen_ground, test, archive.metadata)
     transductive = {"transductive": None if seen is None else seen > 0}  # None: the weights do not say it
     scored = samples["sample_id"].isin(evaluated(test)["sample_id"])
@@ -150,6 +152,8 @@ def experiment_statistics(
         "test_stations_seen_in_pretraining": seen,
         "seeds": {"seed": config.seed, "draw": config.draw},
         "versions": library_versions(),
+        "machine": machine(precision, config.accelerator),
+        "machine_of_pretraining": dict(start.machine),
         "archive_sha256": archive.metadata.content_sha256,
         "weights_sha256": start.sha256,
         "other_estimators": {
