@@ -20,7 +20,7 @@ from model_utils.cities import load_city
 from model_utils.cli.command import execute, parse
 from model_utils.cli.verbs import SUPERVISE, VERBS
 from model_utils.configuration import from_preset
-from model_utils.errors import InputError
+from model_utils.errors import InputError, flag
 from model_utils.estimators.city_model import load_city_model
 from model_utils.estimators.references.catalogue import REFERENCES
 from model_utils.evaluation.statistics import KEYS, evaluate
@@ -376,7 +376,7 @@ def test_weights_alone_say_their_start(small_root):
     ids=lambda values: next(iter(values)),
 )
 def test_flags_of_the_paper_are_refused_beside_place_and_day(small_root, values):
-    with pytest.raises(ValueError, match=f"--{next(iter(values))}: found with --estimator place_and_day"):
+    with pytest.raises(ValueError, match=f"{flag(next(iter(values)))}: found with --estimator place_and_day"):
         config(small_root, estimator="place_and_day", **values)
 
 
