@@ -44,6 +44,7 @@ def test_counts_equal_plain_pandas_on_the_whole_table(messy: TileArchive) -> Non
         "pressure_hpa": 0,
     }
     assert found == {
+        "doubts": [],
         "tiles": len(rows),
         "scenes": rows.loc[rows["scene_id"] != "", "scene_id"].nunique(),
         "timestamps": rows["time_utc"].nunique(),

@@ -446,3 +446,10 @@ def test_a_city_without_a_list_is_tested_on_a_random_third_and_says_so(small_roo
     assert "tested on: a random third of the stations, since none is on the hold-out list" in capsys.readouterr().out
     rows = predictions_of(config(small_root))
     assert rows.loc[rows["split"] == "test", "site_id"].nunique() == 17
+
+
+def test_sites_that_share_a_monitors_readings_are_said_before_anything_is_fitted(small_root, capsys) -> None:
+    rewrite(small_root, lambda rows: rows.assign(pm25=rows.groupby("local_date")["pm25"].transform("first")))
+    with pytest.raises(InputError, match="not found"):
+        supervise(config(small_root, start="SimCLR_regular"))
+    assert "readings are the same to the last digit as another site's" in capsys.readouterr().out

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from model_utils.archive.site_doubts import site_doubts
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import City
 from model_utils.configuration import package_version, record
@@ -66,6 +67,7 @@ def prepare_chips(config: PrepareConfig, city: City, images: Path, path: Path, g
         forget_readings(folder)
     size = f"{chips.tile_size} x {chips.tile_size} px of {gsd:g} m"
     print(f"{folder}: {len(rows)} tiles, {size}, bands {', '.join(config.bands)}")
+    notes += site_doubts(rows)
     notes += brightness.lines("check how they were scaled to bytes")
     for line in [*_summary(rows), *notes, f"left out: {left_out} images that no row of the table names"]:
         print(f"  {line}")

@@ -13,7 +13,7 @@ from model_utils.ingest.readings.units import CLEANEST_CITY
 from model_utils.ingest.table import inferred, numbers, texts, times
 
 TIME_COLUMNS = ("time_utc", "acquired_utc", "time")
-SITE_COLUMNS = ("site_id", "site")
+SITE_COLUMNS = ("site_id", "site", "station", "monitor")
 SCENE_COLUMNS = ("scene_id", "scene")
 LIMITS = {
     "latitude": (-90, 90),
@@ -59,10 +59,10 @@ def archive_rows(table: pd.DataFrame, path: Path, zone: ZoneInfo) -> tuple[pd.Da
         notes.append(f"{zoneless} of {len(table)} times in column {time_column!r} name no zone: taken as UTC")
     rows["local_date"] = rows["time_utc"].dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
 
-    site_column = _first_of(table, SITE_COLUMNS)
+    site_column = _site_column(table, path)
     if site_column is None:
         rows["site_id"] = _place(rows["latitude"]) + "_" + _place(rows["longitude"])
-        notes.append("no column site_id or site: tiles whose coordinates agree to 5 decimals are one site")
+        notes.append(f"no column {' or '.join(SITE_COLUMNS)}: tiles whose coordinates agree to 5 decimals are one site")
     else:
         rows["site_id"] = texts(table[site_column])
         _refuse_empty(path, site_column, rows["site_id"] == "")
@@ -94,6 +94,25 @@ def archive_rows(table: pd.DataFrame, path: Path, zone: ZoneInfo) -> tuple[pd.Da
 
 def _first_of(table: pd.DataFrame, names: tuple[str, ...]) -> str | None:
     return next((name for name in names if name in table), None)
+
+
+def _site_column(table: pd.DataFrame, path: Path) -> str | None:
+    """The column that names the site.
+
+    Raises:
+        InputError: Two columns could, and they do not mean the same places.
+    """
+    first, *others = [name for name in SITE_COLUMNS if name in table] or [None]
+    for other in others:
+        both = pd.DataFrame({"first": texts(table[first]), "other": texts(table[other])})
+        pairs = len(both.drop_duplicates())
+        if not pairs == both["first"].nunique() == both["other"].nunique():
+            raise InputError(
+                f"{path}: columns {first!r} ({both['first'].nunique()} values) and {other!r} "
+                f"({both['other'].nunique()} values) both name sites, and not the same ones, expected one of them: the "
+                "monitor that a reading is of (rename the other)"
+            )
+    return first
 
 
 def _missing(path: Path, name: str, table: pd.DataFrame) -> InputError:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model_utils.archive.quality import quality_counts
+from model_utils.archive.site_doubts import site_doubts
 from model_utils.inspection.samples import WEATHER
 from model_utils.sampling.clouds import clear_tiles
 
@@ -26,7 +27,7 @@ def summarise(samples: pd.DataFrame, station: NDArray[np.bool_], max_cloud_fract
         labelled_dates, set_aside (a reading was there and was kept out of the labels), cloudy, cloud_known. `first`
         and `last` local date (Timestamp). `pm25`: mean, std, min, max over labelled tiles, ug/m3. `valid`: mean, min
         of the known valid fractions, and their number. `flags`: flag -> (tiles, of which labelled). `weather`: column
-        -> tiles that know it. Where nothing is known the numbers are NaN.
+        -> tiles that know it. `doubts`: what `site_doubts` says. Where nothing is known the numbers are NaN.
     """
     pm25 = samples["pm25"].astype("float64")
     read = pm25.notna()
@@ -62,6 +63,7 @@ def summarise(samples: pd.DataFrame, station: NDArray[np.bool_], max_cloud_fract
         "valid": {"mean": float(valid.mean()), "min": float(valid.min()), "known": int(valid.notna().sum())},
         "flags": dict(sorted(flags.items(), key=lambda item: (-item[1][0], item[0]))),
         "weather": {name: int(samples[name].notna().sum()) for name in WEATHER},
+        "doubts": site_doubts(samples),
     }
 
 

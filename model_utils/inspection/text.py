@@ -69,6 +69,7 @@ def _contents(metadata: ArchiveMetadata, summary: Mapping[str, Any], most: float
         ("cloudy", clouds if summary["cloud_known"] else "not known"),
         ("valid fraction", fractions if valid["known"] else "not known"),
         ("weather", weather or "none"),
+        *_listed("doubts", summary["doubts"]),
     ]
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from model_utils import atomic
 from model_utils.archive.format import simulated_caveat
 from model_utils.archive.reader import TileArchive, open_archive
+from model_utils.archive.site_doubts import site_doubts
 from model_utils.cities import City, load_city
 from model_utils.configuration import record, save_config
 from model_utils.errors import InputError
@@ -87,6 +88,8 @@ def _kept_or_run(config: SuperviseConfig, city: City, folder: Path) -> dict[str,
     labelled = with_reading(clear)
     cloudy = int(archive.samples["pm25"].notna().sum()) - len(labelled)
     print(f"{len(labelled)} tiles with a reading; {cloudy} cloudy ones are left out", flush=True)
+    for line in site_doubts(labelled.samples):
+        print(line, flush=True)
     run, split = _split(labelled.samples, city, config)
     print(f"tested on: {split}", flush=True)
     start = starting_encoder(config.source, labelled.subset(~run.folds[0].test))

@@ -8,7 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from model_utils.archive.site_doubts import site_doubts
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import City
 from model_utils.configuration import package_version, record
@@ -44,12 +46,14 @@ def prepare_legacy(config: PrepareConfig, city: City, path: Path, gsd: float) ->
     size = found.shape[0]
     flags: Counter[str] = Counter()
     readings = implausible = 0
+    written: list[pd.DataFrame] = []
     with ArchiveWriter(folder, size, config.bands, config.overwrite) as writer:
         blocks = _blocks(read_legacy(path), tiles_per_block(size, len(config.bands)))
         for samples in shown(blocks, found.count, "tiles"):
             tiles, rows = legacy_rows(samples, found, sites, city)
             writer.append(tiles, rows)
             flags.update(rows["quality"])
+            written.append(rows[["site_id", "local_date", "latitude", "longitude", "pm25"]])
             readings += int(rows["pm25"].notna().sum())
             implausible += _implausible(samples, found, rows[list(found.columns.values())].to_numpy(float))
         writer.commit(
@@ -63,7 +67,7 @@ def prepare_legacy(config: PrepareConfig, city: City, path: Path, gsd: float) ->
         forget_readings(folder)
     print(f"{folder}: {found.count} tiles, {size} x {size} px of {gsd:g} m, bands {', '.join(config.bands)}")
     print(f"  {len(sites)} sites, {readings} tiles with a PM2.5 reading")
-    for line in _notes(found, sites, city, flags, implausible):
+    for line in [*_notes(found, sites, city, flags, implausible), *site_doubts(pd.concat(written))]:
         print(f"  {line}")
 
 

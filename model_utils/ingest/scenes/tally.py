@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from model_utils.archive.site_doubts import site_doubts
 from model_utils.ingest.readings.flags import FLAGS
 from model_utils.ingest.scenes.assembly import Part
 from model_utils.ingest.scenes.duplicates import pixel_digest, repeated_tiles
 from model_utils.ingest.scenes.scene import Scene
 from model_utils.ingest.weather.matching import WEATHER_COLUMNS
 
+_OF_A_READING = ("site_id", "local_date", "latitude", "longitude", "pm25")
 _REASONS = {
     "outside": "outside of the scene",
     "invalid": "with too few valid pixels",
@@ -46,6 +48,7 @@ class Tally:
         self._numbers: Counter[str] = Counter()
         self._flags: Counter[str] = Counter()
         self._weather = ""
+        self._labelled: list[pd.DataFrame] = []
 
     def takes(self, part: Part) -> bool:
         """Notes a part; False where its tiles stay out: the scene is broken, or a copy of an earlier one."""
@@ -69,6 +72,7 @@ class Tally:
         self._numbers["station tiles"] += int(stations.sum())
         if "pm25" in rows:
             self._numbers["labelled"] += int(rows["pm25"].notna().sum())
+            self._labelled.append(rows.loc[rows["pm25"].notna(), list(_OF_A_READING)])
             self._flags.update({name: int(rows[f"flag_{name}"].sum()) for name in FLAGS if f"flag_{name}" in rows})
 
         name = next((name for name in WEATHER_COLUMNS if name in rows), None)  # the temperature comes first
@@ -133,6 +137,7 @@ class Tally:
                 f"labels: {self._numbers['labelled']} of {self._numbers['station tiles']} station tiles have a PM2.5 "
                 f"reading; flagged: {flags or 'none'}"
             )
+        lines += site_doubts(pd.concat(self._labelled)) if self._labelled else []
         if self._weather:
             stations = self._numbers["station tiles"]
             of_kind = {"station": stations, "grid": self.tiles - stations}
