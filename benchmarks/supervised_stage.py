@@ -88,7 +88,7 @@ def paper_epoch(encoder: nn.Module, tiles: NDArray[np.uint8], batch_size: int) -
     def epoch() -> None:
         head.train()
         for batch in train:
-            output = head(features(batch)).squeeze(1)
+            output = head.layers(features(batch))
             loss = F.mse_loss(output, torch.zeros_like(output))
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -96,7 +96,7 @@ def paper_epoch(encoder: nn.Module, tiles: NDArray[np.uint8], batch_size: int) -
         head.eval()
         with torch.no_grad():
             for batch in (*train, *test):
-                head(features(batch))
+                head.layers(features(batch))
 
     return epoch
 

@@ -14,6 +14,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from model_utils.evaluation.coverage import coverage_table
+from model_utils.evaluation.spatial import station_table
 from model_utils.evaluation.statistics import evaluate
 from model_utils.figures.archive.contact_sheet import draw_contact_sheet
 from model_utils.figures.demo_summary import draw_demo_summary
@@ -21,12 +22,12 @@ from model_utils.figures.experiment.coverage import draw_coverage
 from model_utils.figures.experiment.learning_curve import draw_learning_curve
 from model_utils.figures.experiment.predicted_observed import draw_predicted_observed
 from model_utils.figures.experiment.pretraining_curves import draw_pretraining_curves
-from model_utils.figures.experiment.station_anomalies import draw_station_anomalies
+from model_utils.figures.experiment.station_anomalies import ANOMALIES, draw_station_anomalies
 from model_utils.figures.experiment.station_map import draw_station_map
 from model_utils.figures.experiment.station_means import draw_station_means
 from model_utils.figures.experiment.time_series import draw_time_series
 from model_utils.figures.saving import save_figure
-from model_utils.figures.style import OBSERVED, PREDICTED
+from model_utils.figures.style import OBSERVED, PREDICTED, usual_range
 
 HISTORY = pd.DataFrame({"epoch": [0, 1, 2], "train_loss": [1.0, 0.5, 0.3], "validation_loss": [1.1, 0.7, 0.8]})
 METRICS = pd.DataFrame(
@@ -300,3 +301,54 @@ def test_two_stations_have_no_anomalies_and_still_draw(tmp_path: Path) -> None:
     figure = draw_station_anomalies(rows, statistics)
     save_figure(figure, tmp_path, "anomalies")
     assert "spatial r not defined" in texts(figure)
+
+
+def with_an_outlier(shift: float) -> pd.DataFrame:
+    """Twenty stations of which one reads far more than all others."""
+    rows = predict(stations=20)
+    return rows.assign(observed=rows["observed"] + np.where(rows["site_id"] == rows["site_id"].iloc[0], shift, 0.0))
+
+
+def test_an_outlying_station_is_an_arrow_and_squeezes_nothing() -> None:
+    rows = with_an_outlier(2000.0)
+    stations = station_table(rows)
+    far = stations["observed_anomaly"] > 1000
+    axes = draw_station_anomalies(rows, evaluate(rows, draws=10)).axes[0]
+    assert axes.get_xlim()[1] < 500 < stations["observed_anomaly"].max()
+    assert offsets(axes) == pytest.approx(stations.loc[~far, list(ANOMALIES)].to_numpy(), abs=1e-9)
+    (arrow,) = offsets(axes, 1)
+    assert arrow[0] == pytest.approx(stations.loc[~far, list(ANOMALIES)].max().max())
+    observed, predicted = stations.loc[far, list(ANOMALIES)].iloc[0]
+    assert f"({observed:.0f}, {predicted:.0f})" in texts(axes.figure)
+    left, right = draw_station_map(rows, TRAINING).axes[:2]
+    assert left.collections[1].get_clim()[1] == right.collections[1].get_clim()[1] < 500
+
+
+def test_without_an_outlier_every_station_is_a_point() -> None:
+    for rows in (with_an_outlier(0.0), ROWS):
+        axes = draw_station_anomalies(rows, evaluate(rows, draws=10)).axes[0]
+        assert len(axes.collections) == 1
+        assert len(offsets(axes)) == rows["site_id"].nunique()
+
+
+def test_usual_range_leaves_out_few_or_nothing() -> None:
+    narrow = pd.DataFrame({"a": np.linspace(0, 1, 20), "b": 0.0})
+    assert usual_range(narrow) == (0, 1)
+    assert usual_range(pd.concat([narrow, pd.DataFrame({"a": [99.0], "b": [0.0]})])) == (0, 1)
+    half = pd.DataFrame({"a": np.r_[np.zeros(12), np.full(8, 50.0)]})  # two groups are no outliers
+    assert usual_range(half) == (0, 50)
+    assert usual_range(pd.DataFrame({"a": [0.0, 0.1, 99.0]})) == (0, 99)
+    assert usual_range(pd.DataFrame({"a": [np.nan]})) == (0, 1)
+
+
+def test_the_map_names_training_stations_only_where_it_draws_some() -> None:
+    assert "training station" in texts(draw_station_map(ROWS, TRAINING))
+    assert "training station" not in texts(draw_station_map(ROWS, TRAINING.iloc[:0]))
+
+
+def test_the_bar_of_the_density_reads_whole_numbers() -> None:
+    figure = draw_predicted_observed(pd.concat([ROWS] * 4), STATISTICS)
+    figure.draw_without_rendering()
+    ticks = [tick.get_text() for tick in figure.axes[1].get_yticklabels()]
+    assert ticks
+    assert all(text.isdigit() for text in ticks)

@@ -7,13 +7,17 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import write_small_archive
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from model_utils.archive.reader import open_archive
 from model_utils.figures.archive.calendar import CLOUDY, NO_IMAGE, NO_READING, READING, STATES, draw_calendar
 from model_utils.figures.archive.site_map import KM_PER_DEGREE, draw_site_map
 from model_utils.figures.archive.tiles_by_date import draw_tiles_by_date
-from model_utils.inspection.inspect import _as_shown
+from model_utils.inspection.inspect import _as_shown, _contact_sheet
+from model_utils.inspection.samples import read_samples
+from model_utils.inspection.summary import by_site
 
 
 def test_calendar_paints_each_state_at_its_day() -> None:
@@ -87,3 +91,15 @@ def test_map_places_stations_with_their_means_and_a_true_scale(size: float) -> N
     assert f"{said:e}"[0] in "125"
     west, east = axes.get_xlim()
     assert 0.05 < long / ((east - west) * KM_PER_DEGREE * math.cos(math.radians(28.5 + size / 2))) < 0.3
+
+
+def test_contact_sheet_says_how_many_of_how_many_it_shows(tmp_path) -> None:
+    archive = open_archive(write_small_archive(tmp_path, days=11, tile_size=8, stations=12, cells=2))
+    samples = read_samples(archive)
+    stations = by_site(samples[samples["pm25"].notna()], 0.5)
+    heading = " ".join(_contact_sheet(archive, samples, stations, 0.5).get_suptitle().split())
+    assert heading.startswith("Delhi, 8 of 12 places and 8 of 11 dates: ")
+    once = samples[samples.groupby("site_id", observed=True).cumcount() == samples["site_id"].cat.codes % 11]
+    once = once.reset_index(drop=True)
+    heading = " ".join(_contact_sheet(archive, once, by_site(once, 0.5), 0.5).get_suptitle().split())
+    assert heading.startswith("Delhi, 14 of 14 tiles: ")

@@ -194,3 +194,17 @@ def test_constant_target_and_dead_features_are_survived():
     features = np.zeros((20, 4), dtype=np.float32)
     fitted = fit_head(features, np.full(20, 80.0), np.arange(20) >= 15, HeadSettings(epochs=5))
     np.testing.assert_allclose(fitted.predict(ROWS[:20], features).mean, 80, atol=5)
+
+
+def test_a_head_takes_raw_embeddings_and_returns_micrograms() -> None:
+    generator = np.random.default_rng(0)
+    features = (5 + 3 * generator.normal(size=(400, 4))).astype(np.float32)
+    target = 80 + 20 * (features[:, 0] - 5)
+    validation = np.arange(400) % 5 == 0
+    fitted = fit_head(features, target.astype(np.float64), validation, HeadSettings(epochs=40, batch_size=32))
+    with torch.inference_mode():
+        said = fitted.head()(torch.from_numpy(features))
+    assert said.shape == (400,)
+    assert np.corrcoef(said.numpy(), target)[0, 1] > 0.98
+    assert said.mean().item() == pytest.approx(target.mean(), rel=0.05)
+    np.testing.assert_array_equal(said.double().numpy(), fitted.predict(pd.DataFrame(index=range(400)), features).mean)

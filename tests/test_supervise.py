@@ -453,3 +453,19 @@ def test_sites_that_share_a_monitors_readings_are_said_before_anything_is_fitted
     with pytest.raises(InputError, match="not found"):
         supervise(config(small_root, start="SimCLR_regular"))
     assert "readings are the same to the last digit as another site's" in capsys.readouterr().out
+
+
+def test_statistics_that_are_gone_or_broken_are_one_line_and_overwrite_brings_them_back(small_root) -> None:
+    asked = config(small_root)
+    whole = run_experiment(asked)
+    path = results_folder(small_root, "Delhi", asked.experiment) / "statistics.json"
+    for left in ("{", "", None):
+        path.write_text(left) if left is not None else path.unlink()
+        with pytest.raises(InputError, match=r"statistics\.json: missing or broken.*--overwrite"):
+            run_experiment(asked)
+    assert run_experiment(replace(asked, overwrite=True))["rmse"] == whole["rmse"]
+
+
+def test_without_weather_no_row_stands_for_it(small_root, whole, figures_unrendered) -> None:
+    references = run_experiment(config(small_root))["references"]
+    assert set(REFERENCES) - set(references) == {"weather_ridge", "weather_forest"}

@@ -208,7 +208,7 @@ class FineTuning(pl.LightningModule):
 
     def _loss(self, images: Tensor, target: Tensor) -> Tensor:
         features = self.encoder(normalise(images, self.mean, self.std)).float()
-        output = self.head(self.head.standardised(features)).squeeze(1)
+        output = self.head.layers(self.head.standardised(features))
         return F.mse_loss(output.float(), (target - self.head.target_mean) / self.head.target_std)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:

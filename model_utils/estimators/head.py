@@ -39,7 +39,7 @@ class RegressionHead(nn.Sequential):
     """Embedding -> 512 -> 512 -> 1 with ReLU and dropout (Jiang et al. 2022, section 2.4).
 
     Standardisation of the inputs and of the target is part of the module, as buffers, so that its state says
-    all: it takes embeddings as the encoder gives them and returns ug/m3.
+    all: called, it takes embeddings as the encoder gives them, n x d, and returns ug/m3, n.
 
     Args:
         features: Width of the embedding.
@@ -82,9 +82,13 @@ class RegressionHead(nn.Sequential):
         """Embeddings in standard deviations of the training rows."""
         return (features - self.feature_mean) / self.feature_std
 
-    def in_units(self, output: Tensor) -> Tensor:
-        """The network's output in ug/m3, n."""
-        return output.squeeze(1) * self.target_std + self.target_mean
+    def layers(self, standardised: Tensor) -> Tensor:
+        """The network between the two standardisations: what training works on, n x d to n."""
+        return super().forward(standardised).squeeze(1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predicts PM2.5, ug/m3, n."""
+        return self.layers(self.standardised(features)) * self.target_std + self.target_mean
 
 
 @dataclass(frozen=True)
@@ -126,8 +130,7 @@ class FittedHead(FittedEstimator):
         assert isinstance(features, np.ndarray)
         head = self.head()
         with torch.inference_mode():  # torch takes no read-only memory map
-            output = head(head.standardised(torch.from_numpy(np.array(features))))
-            return without_sd(head.in_units(output).double().numpy())
+            return without_sd(head(torch.from_numpy(np.array(features))).double().numpy())
 
 
 def fitted_head(head: RegressionHead, history: list[tuple[int, float, float]], best_epoch: int) -> FittedHead:
@@ -217,14 +220,14 @@ def fit_head(
         total = 0.0
         for rows in shuffled_batches(len(x_train), day, settings.batch_size, generator):
             days = None if day is None else day[rows]
-            loss = head_loss(head(x_train[rows]).squeeze(1), y_train[rows], days, settings.spatial_weight)
+            loss = head_loss(head.layers(x_train[rows]), y_train[rows], days, settings.spatial_weight)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             total += loss.item() * len(rows)
         head.eval()
         with torch.inference_mode():
-            output = head(x_validation).squeeze(1)
+            output = head.layers(x_validation)
             validation_loss = head_loss(output, y_validation, day_validation, settings.spatial_weight).item()
         history.append((epoch, total / len(x_train), validation_loss))
         if validation_loss < best:

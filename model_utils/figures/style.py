@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,6 +16,7 @@ from model_utils.archive.format import simulated_words
 PM25 = "PM2.5 (µg/m³)"
 OBSERVED, PREDICTED, QUIET = "#333333", "#d95f02", "#9a9a9a"
 SMALL = 8.5
+_LEAST_ROWS, _MOST_OUTLIERS = 5, 0.1
 
 
 def new_figure(width: float, height: float, layout: Literal["constrained", "compressed"] = "constrained") -> Figure:
@@ -43,6 +45,28 @@ def identity_line(axes: Axes, values: pd.DataFrame) -> None:
     margin = 0.04 * (high - low) or 1.0
     axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin), aspect="equal")
     axes.axline((low, low), slope=1, color=QUIET, linewidth=1, linestyle="--", zorder=1.5)
+
+
+def usual_range(values: pd.DataFrame) -> tuple[float, float]:
+    """Least and greatest value that are no outliers.
+
+    An outlier is farther from the quartiles than three times their distance (Tukey's outer fence), by those of the
+    column that varies most.
+
+    Args:
+        values: Columns in one unit. Of fewer than five rows none is an outlier, nor where more than a tenth would be.
+    """
+    pooled = values.to_numpy(float)
+    pooled = pooled[np.isfinite(pooled)]
+    if not len(pooled):
+        return 0.0, 1.0
+    if len(values) >= _LEAST_ROWS:
+        first, third = values.quantile(0.25), values.quantile(0.75)
+        reach = 3 * (third - first)
+        usual = pooled[(pooled >= (first - reach).min()) & (pooled <= (third + reach).max())]
+        if 0 < len(pooled) - len(usual) <= _MOST_OUTLIERS * len(pooled):
+            pooled = usual
+    return float(pooled.min()), float(pooled.max())
 
 
 def mark_simulated(figure: Figure, simulated: str) -> None:

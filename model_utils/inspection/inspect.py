@@ -79,11 +79,14 @@ def _contact_sheet(archive: TileArchive, samples: pd.DataFrame, sites: pd.DataFr
     most = most.sort_values("site_name", kind="stable")
     number, dates = choose_tiles(samples, most["site_id"].tolist(), SHEET_DATES, cloud)
     by_date = (number >= 0).mean() > 0.5
+    days = samples.loc[samples["site_id"].isin(sites["site_id"]), "local_date"].nunique()
+    part = f"{len(most)} of {counted(len(sites), 'place')} and {len(dates)} of {counted(days, 'date')}"
     if by_date:
         rows = number[number >= 0]
     else:
         in_time = samples["time_utc"].argsort(kind="stable").to_numpy()
         rows = in_time[np.unique(np.linspace(0, len(in_time) - 1, SHEET_TILES).round().astype(int))]
+        part = f"{len(rows)} of {counted(len(samples), 'tile')}"
     tiles, heading = _as_shown(archive.tiles(rows), archive.metadata.bands)
     chosen = samples.iloc[rows]
     cloudy = chosen["cloud_fraction"].to_numpy(float) > cloud
@@ -92,12 +95,14 @@ def _contact_sheet(archive: TileArchive, samples: pd.DataFrame, sites: pd.DataFr
         ", ".join([*(["no reading" if np.isnan(value) else f"{value:.0f}"] if read else []), *(["cloudy"] * clouded)])
         for value, clouded in zip(chosen["pm25"].to_numpy(float), cloudy.tolist(), strict=True)
     ]
-    heading = f"{archive.metadata.city}: {'PM2.5 (µg/m³) above each tile' if read else 'no readings'}; {heading}"
+    heading = (
+        f"{archive.metadata.city}, {part}: {'PM2.5 (µg/m³) above each tile' if read else 'no readings'}; {heading}"
+    )
     if by_date:
         position = np.where(number >= 0, np.cumsum(number.ravel() >= 0).reshape(number.shape) - 1, -1)
-        days = [f"{date:%Y-%m-%d}" for date in dates]
+        columns = [f"{date:%Y-%m-%d}" for date in dates]
         simulated = archive.metadata.simulated
-        return draw_tiles_by_date(tiles, position, place_names(most), days, titles, plain(heading), simulated)
+        return draw_tiles_by_date(tiles, position, place_names(most), columns, titles, plain(heading), simulated)
     titles = [f"{date:%Y-%m-%d}\n{title}" for date, title in zip(chosen["local_date"], titles, strict=True)]
     figure = draw_contact_sheet(tiles, titles, min(8, len(tiles)), archive.metadata.simulated)
     figure.suptitle(fill(plain(heading), int(13 * figure.get_figwidth())), fontsize=10)

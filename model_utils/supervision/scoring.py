@@ -16,9 +16,10 @@ from model_utils.configuration import library_versions
 from model_utils.estimators.conformal import INTERVAL_LEVEL
 from model_utils.estimators.estimator import FittedEstimator, Method
 from model_utils.estimators.place_and_day.place_and_day import FittedPlaceAndDay
-from model_utils.estimators.references.catalogue import REFERENCES
+from model_utils.estimators.references.catalogue import ON_WEATHER, REFERENCES
 from model_utils.estimators.references.ceilings import ceilings
 from model_utils.estimators.references.fields import SameDayField
+from model_utils.estimators.references.weather_inputs import weather_inputs
 from model_utils.estimators.refitting import FoldPredictions, predict_fold
 from model_utils.evaluation.coverage import coverage
 from model_utils.evaluation.paired import paired_differences
@@ -171,9 +172,11 @@ def _stations_seen(seen: TileGround, test: pd.DataFrame, metadata: ArchiveMetada
 
 
 def _references(config: SuperviseConfig, labelled: TileArchive, run: Run) -> dict[str, dict[str, Any]]:
-    """Scores of each reference, each fold fitted anew."""
+    """Scores of each reference, each fold fitted anew; those on weather only where any is known."""
     samples, bands = labelled.samples, band_statistics_features(labelled)
     named = {**REFERENCES, **ceilings(samples)}
+    if not weather_inputs(samples, np.ones(len(samples), dtype=bool)).names:
+        named = {name: estimator for name, estimator in named.items() if name not in ON_WEATHER}
     return {name: _row(Method(estimator, bands), samples, run, config, False) for name, estimator in named.items()}
 
 

@@ -104,9 +104,8 @@ def _kept_or_run(config: SuperviseConfig, city: City, folder: Path) -> dict[str,
         indent=2,
     )
     if _stands(folder, identity, config.overwrite):
-        print(f"{folder}: already done with these settings; nothing to do")
-        kept: dict[str, Any] = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
-        return kept
+        print(f"{folder}: already done with these settings; nothing to do", flush=True)
+        return _kept(folder / "statistics.json")
 
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     try:
@@ -205,6 +204,17 @@ def _stands(folder: Path, identity: str, overwrite: bool) -> bool:
             f"{folder}: holds an experiment with other settings, weights or archive; --overwrite replaces it"
         )
     return True
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    """The statistics of a finished experiment."""
+    try:
+        statistics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        raise InputError(
+            f"{path}: missing or broken beside the rest of its experiment; --overwrite computes all of it again"
+        ) from None
+    return statistics
 
 
 def _tell(fitted: list[FittedEstimator]) -> None:

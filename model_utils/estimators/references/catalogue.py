@@ -22,6 +22,9 @@ FIELD_REFERENCES: Mapping[Field, str] = {
 ON_BAND_STATISTICS = "band_statistics_ridge"
 """The reference that looks at its features: band statistics of the tiles."""
 
+ON_WEATHER = ("weather_ridge", "weather_forest")
+"""References that say nothing where no weather is known."""
+
 REFERENCES: Mapping[str, Estimator] = {
     **{name: SameDayField(field) for field, name in FIELD_REFERENCES.items()},
     "gaussian_process": PlaceAndDay(ground=None, place="coordinates", day="readings"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from model_utils.evaluation.spatial import evaluated
 from model_utils.figures.style import PM25, SMALL, identity_line, label, mark_simulated, new_figure, note, score
@@ -37,6 +38,9 @@ def draw_predicted_observed(predictions: pd.DataFrame, statistics: Mapping[str, 
         linewidths=0.1,
     )
     bar = figure.colorbar(cells, ax=axes, shrink=0.8)
+    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
+    bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.set_label("samples per cell", fontsize=10)
     bar.ax.tick_params(labelsize=SMALL)
     nrmse = statistics["nrmse"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,12 +15,14 @@ from model_utils.figures.style import (
     PM25,
     PREDICTED,
     QUIET,
+    SMALL,
     identity_line,
     label,
     mark_simulated,
     new_figure,
     note,
     score,
+    usual_range,
 )
 
 ANOMALIES = ["observed_anomaly", "predicted_anomaly"]
@@ -54,15 +57,30 @@ def draw_anomalies(
     shown: pd.DataFrame,
     colour: str = PREDICTED,
 ) -> None:
-    """Draws the anomalies of one set of predictions.
+    """Draws the anomalies of one set of predictions; an outlier is an arrow at the edge, with its two values.
 
     Args:
         axes: Where.
         stations: A row a station: `ANOMALIES`, ug/m3.
-        shown: Values that the range of both axes holds.
+        shown: Values that the range of both axes holds, but for outliers.
         colour: Of the points.
     """
-    identity_line(axes, shown)
+    low, high = usual_range(shown)
+    identity_line(axes, shown.clip(low, high))
     axes.axhline(0, color=QUIET, linewidth=0.5)
     axes.axvline(0, color=QUIET, linewidth=0.5)
-    axes.scatter(stations["observed_anomaly"], stations["predicted_anomaly"], s=28, color=colour, zorder=3)
+    values = stations[ANOMALIES].to_numpy(float)
+    outside = ((values < low) | (values > high)).any(axis=1)
+    axes.scatter(*values[~outside].T, s=28, color=colour, zorder=3)
+    for observed, predicted in values[outside]:
+        marker = ">" if observed > high else "<" if observed < low else "^" if predicted > high else "v"
+        x, y = np.clip((observed, predicted), low, high)
+        axes.scatter(x, y, s=34, marker=marker, color=colour, edgecolors="#333333", linewidths=0.6, zorder=4)
+        axes.annotate(
+            f"({observed:.0f}, {predicted:.0f})",
+            (x, y),
+            xytext=(-6 if x > (low + high) / 2 else 6, -10 if y > (low + high) / 2 else 5),
+            textcoords="offset points",
+            ha="right" if x > (low + high) / 2 else "left",
+            fontsize=SMALL,
+        )

@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 
 from model_utils.evaluation.spatial import station_table
-from model_utils.figures.style import QUIET, SMALL, label, mark_simulated, new_figure
+from model_utils.figures.style import QUIET, SMALL, label, mark_simulated, new_figure, usual_range
 
 
 def draw_station_map(predictions: pd.DataFrame, training_stations: pd.DataFrame, simulated: str = "no") -> Figure:
@@ -37,7 +37,9 @@ def draw_map_panels(
     """Draws the observed panel, the predicted panel and their colour bar (a part of two figures)."""
     stations = station_table(predictions)
     anomalies = stations[["observed_anomaly", "predicted_anomaly"]]
-    limit = anomalies.abs().max().max() if anomalies.notna().to_numpy().any() else 1.0
+    low, high = usual_range(anomalies) if anomalies.notna().to_numpy().any() else (-1.0, 1.0)
+    limit = max(abs(low), abs(high))
+    beyond = bool((anomalies.abs() > limit).to_numpy().any())
     scale = Normalize(-limit, limit)
     training = training_stations[["longitude", "latitude"]].drop_duplicates()
     points: PathCollection
@@ -55,7 +57,8 @@ def draw_map_panels(
         )
         axes.set_aspect(1 / math.cos(math.radians(stations["latitude"].mean())))  # km east look like km north
         label(axes, name, "longitude (°E)", "latitude (°N)")
-    bar = figure.colorbar(points, ax=[left, right], shrink=0.8)
+    bar = figure.colorbar(points, ax=[left, right], shrink=0.8, extend="both" if beyond else "neither")
     bar.set_label("difference from same-day\ncity mean, PM2.5 (µg/m³)", fontsize=9)
     bar.ax.tick_params(labelsize=SMALL)
-    left.annotate("x  training station", (0, -0.2), xycoords="axes fraction", fontsize=SMALL, color="#666666")
+    if len(training):
+        left.annotate("x  training station", (0, -0.2), xycoords="axes fraction", fontsize=SMALL, color="#666666")
