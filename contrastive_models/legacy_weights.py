@@ -14,9 +14,6 @@ from torch import Tensor, nn
 from contrastive_models.encoders import create_encoder
 from contrastive_models.weights import WeightsError
 
-SUFFIXES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt")
-"""What such files are called; those of this software are .safetensors."""
-
 _BLOCKS: dict[tuple[tuple[int, ...], bool], str] = {
     ((2, 2, 2, 2), False): "resnet18",
     ((3, 4, 6, 3), False): "resnet34",

@@ -7,13 +7,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
+
+if TYPE_CHECKING:  # what a file says of itself is read without torch, whose import takes seconds
+    from torch import Tensor, nn
 
 _KEY = "pm25_contrastive"
+
+LEGACY_SUFFIXES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt")
+"""What weights files of the 2022 code are called; those of this software are .safetensors."""
 
 
 class WeightsError(ValueError):
@@ -61,12 +65,28 @@ class EncoderMetadata:
 
 def save_encoder(path: Path, encoder: nn.Module, metadata: EncoderMetadata) -> None:
     """Writes an encoder's state and metadata to `path` (the caller makes it atomic)."""
+    from safetensors.torch import save_file
+
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     save_file(tensors, path, metadata={"format": "pt", _KEY: json.dumps(asdict(metadata))})
 
 
 def read_encoder(path: Path) -> tuple[dict[str, Tensor], EncoderMetadata]:
     """Reads tensors and metadata.
+
+    Raises:
+        WeightsError: As `read_metadata` says.
+    """
+    metadata = read_metadata(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a safetensors file ({' '.join(str(error).split())})") from None
+
+
+def read_metadata(path: Path) -> EncoderMetadata:
+    """Reads what a weights file says of itself, and no tensor.
 
     Raises:
         WeightsError: The file is missing, broken, or was not written by `save_encoder`.
@@ -79,9 +99,8 @@ def read_encoder(path: Path) -> tuple[dict[str, Tensor], EncoderMetadata]:
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="np") as file:
             described = (file.metadata() or {}).get(_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: not a safetensors file ({' '.join(str(error).split())})") from None
     if described is None:
@@ -94,7 +113,7 @@ def read_encoder(path: Path) -> tuple[dict[str, Tensor], EncoderMetadata]:
             raise TypeError("machine is not a mapping")
         known = {item.name for item in fields(EncoderMetadata)} - ({"seen_ground", "machine"} - raw.keys())
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
-        return tensors, EncoderMetadata(**{key: values[key] for key in known})
+        return EncoderMetadata(**{key: values[key] for key in known})
     except (json.JSONDecodeError, TypeError, KeyError) as error:
         raise WeightsError(f"{path}: metadata is incomplete ({error})") from None
 

@@ -6,6 +6,10 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+HUB_SECONDS = 5.0
 
 
 @contextmanager
@@ -23,12 +27,34 @@ def quiet_lightning() -> Iterator[None]:
 
 
 @contextmanager
-def quiet_hub() -> Iterator[None]:
-    """Hides the hub's dozen lines on every try to reach it; that it could not be reached is an error all the same."""
+def hub_asked_once() -> Iterator[None]:
+    """Asks the hub once, for a few seconds; where it does not answer, only what was downloaded before is found.
+
+    The hub's own client would ask for a minute, with a dozen lines about it, which are hidden.
+    """
+    from huggingface_hub import constants
+
     logger = logging.getLogger("huggingface_hub")
-    level = logger.level
+    level, offline = logger.level, constants.HF_HUB_OFFLINE
     logger.setLevel(logging.ERROR)
+    silent = not offline and not _answers(constants.ENDPOINT)
+    constants.HF_HUB_OFFLINE = offline or silent
     try:
         yield
+    except OSError:
+        if silent:  # the client would name a setting that is ours
+            raise ConnectionError(f"{constants.ENDPOINT} does not answer") from None
+        raise
     finally:
         logger.setLevel(level)
+        constants.HF_HUB_OFFLINE = offline
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urlopen(Request(address, method="HEAD"), timeout=HUB_SECONDS):
+            return True
+    except HTTPError:  # an answer as well
+        return True
+    except OSError:
+        return False

@@ -74,7 +74,7 @@ def _far_apart(samples: pd.DataFrame) -> str | None:
     place = samples.groupby("site_id", observed=True)[["latitude", "longitude"]].agg(["min", "max"])
     north = 111.2 * (place["latitude", "max"] - place["latitude", "min"])
     east = place["longitude", "max"] - place["longitude", "min"]
-    east = np.minimum(east, 360 - east)
+    east = east.where(east < 180, 360 - east)
     km = np.hypot(north, 111.2 * east * np.cos(np.radians(place["latitude", "max"])))
     far = km[km > MOST_KM]
     if not len(far):

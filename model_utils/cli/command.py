@@ -33,6 +33,8 @@ class Command:
         summary: One line for the overview.
         config: 'module:Class' of the dataclass whose fields are the flags; the module imports fast.
         function: 'module:function' that takes the config; imported only when it runs.
+        check: 'module:function' that takes the config and refuses, before the slow imports of `function`, what can be
+            refused; or ''.
         defaults: Fields whose default is another than the config's; presets and flags win.
     """
 
@@ -40,6 +42,7 @@ class Command:
     summary: str
     config: str
     function: str
+    check: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -80,6 +83,8 @@ def execute(
     config = None
     try:
         config = parse(command, argv, fixed or {}, prog)
+        if command.check:
+            load(command.check)(config)
         load(command.function)(config)
     except InputError as error:
         print(f"{prog}: {_one_line(str(error))}", file=sys.stderr)

@@ -29,12 +29,14 @@ PRETRAIN = Command(
     summary="Pre-trains an image encoder on a city's tiles with contrastive learning.",
     config="model_utils.pretraining.config:PretrainConfig",
     function="model_utils.pretraining.run:pretrain",
+    check="model_utils.cli.checks:check_pretrain",
 )
 SUPERVISE = Command(
     verb="supervise",
     summary="Fits a PM2.5 regression on station tiles and reports honest statistics.",
     config="model_utils.supervision.config:SuperviseConfig",
     function="model_utils.supervision.supervise:supervise",
+    check="model_utils.cli.checks:check_supervise",
 )
 PAPER_EXPERIMENT = replace(SUPERVISE, defaults={"estimator": "paper"})
 """What the paper's scripts run."""
@@ -43,18 +45,21 @@ COMPARE = Command(
     summary="Puts every method and every reference to the same test, and says which differences are real.",
     config="model_utils.comparison.config:CompareConfig",
     function="model_utils.comparison.run:compare",
+    check="model_utils.cli.checks:check_compare",
 )
 MAP = Command(
     verb="map",
     summary="Maps PM2.5 between the stations, with its uncertainty, from a fitted model.",
     config="model_utils.mapping.config:MapConfig",
     function="model_utils.mapping.run:make_map",
+    check="model_utils.cli.checks:check_map",
 )
 PREDICT = Command(
     verb="predict",
     summary="Predicts PM2.5 at given coordinates, as the map has it there.",
     config="model_utils.mapping.config:PredictConfig",
     function="model_utils.mapping.points:predict",
+    check="model_utils.cli.checks:check_map",
 )
 CONVERT_WEIGHTS = Command(
     verb="convert-weights",

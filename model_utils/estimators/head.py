@@ -84,7 +84,8 @@ class RegressionHead(nn.Sequential):
 
     def layers(self, standardised: Tensor) -> Tensor:
         """The network between the two standardisations: what training works on, n x d to n."""
-        return super().forward(standardised).squeeze(1)
+        output: Tensor = super().forward(standardised)  # type: ignore[no-untyped-call]
+        return output.squeeze(1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Predicts PM2.5, ug/m3, n."""

@@ -57,6 +57,19 @@ def write_saved(folder: Path, item: Saved) -> None:
     atomic.write_text(folder / MODEL, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
+def model_folder(path: Path) -> Path:
+    """The folder of a model, from it or from the results that hold it.
+
+    Raises:
+        InputError: There is none.
+    """
+    path = Path(path)  # in a notebook a text will do
+    for folder in (path, path / "model"):
+        if (folder / MODEL).is_file():
+            return folder
+    raise InputError(f"--model {path}: holds no {MODEL}, expected the results of pm25 supervise")
+
+
 def read_saved(folder: Path, expected: type[S]) -> S:
     """Reads what `write_saved` wrote, of classes of this package's estimators only.
 

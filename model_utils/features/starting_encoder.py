@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from shlex import quote
 from typing import Any, cast
 
 import torch
 from torch import nn
 
 from contrastive_models.encoders import create_encoder, load_weights_file
-from contrastive_models.legacy_weights import SUFFIXES, read_legacy_encoder
+from contrastive_models.legacy_weights import read_legacy_encoder
 from contrastive_models.weights import WeightsError, read_encoder, weights_hash
 from model_utils.archive.format import ArchiveMetadata
 from model_utils.archive.reader import TileArchive
-from model_utils.errors import InputError, flag
+from model_utils.errors import InputError
 from model_utils.features.convert_weights import named_training
 from model_utils.features.starts import EncoderSource, Start
+from model_utils.features.weights_file import checked_metadata, is_legacy
 from model_utils.pretraining.data import band_statistics
-from model_utils.project import weights_path
-from model_utils.quiet import quiet_hub
+from model_utils.quiet import hub_asked_once
 from model_utils.sampling.tile_ground import NO_GROUND, TileGround
 
 
@@ -55,7 +55,7 @@ def described_by_weights(weights: Path) -> tuple[Start, str]:
         InputError: The file is missing, or neither of pm25 pretrain nor of the 2022 code.
     """
     try:
-        if _is_legacy(weights):
+        if is_legacy(weights):
             encoder = read_legacy_encoder(weights).name
             method, pairs = named_training(weights)
         else:
@@ -81,7 +81,7 @@ def starting_encoder(source: EncoderSource, training: TileArchive) -> StartingEn
         return _random(source, training)
     if source.start == "transfer_learning":
         return _imagenet(source, training)
-    if source.weights is not None and _is_legacy(source.weights):
+    if source.weights is not None and is_legacy(source.weights):
         return _legacy(source, source.weights, training)
     return _pretrained(source, training)
 
@@ -100,7 +100,7 @@ def _imagenet(source: EncoderSource, training: TileArchive) -> StartingEncoder:
     try:
         if file is None:
             print(f"asking timm's hub for ImageNet weights of {source.encoder}", flush=True)
-        with quiet_hub():
+        with hub_asked_once() if file is None else nullcontext():
             encoder = _create(source, training.metadata, pretrained=file is None)
         if file is not None:
             load_weights_file(encoder, file)
@@ -116,10 +116,6 @@ def _imagenet(source: EncoderSource, training: TileArchive) -> StartingEncoder:
     else:
         mean, std = band_statistics(training, source.seed)
     return StartingEncoder(source.encoder, encoder, mean, std, weights_hash(encoder), NO_GROUND)
-
-
-def _is_legacy(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
 
 
 def _legacy(source: EncoderSource, path: Path, training: TileArchive) -> StartingEncoder:
@@ -140,21 +136,11 @@ def _legacy(source: EncoderSource, path: Path, training: TileArchive) -> Startin
 
 def _pretrained(source: EncoderSource, training: TileArchive) -> StartingEncoder:
     archive = training.metadata
-    method, pairs = ("", "") if source.start == "weights_2022" else str(source.start).split("_")
-    path = source.weights or weights_path(source.root, source.city, method, pairs, source.encoder)
+    path, metadata = checked_metadata(source, archive.bands)
     try:
-        tensors, metadata = read_encoder(path)
+        tensors, _ = read_encoder(path)
     except WeightsError as error:
-        named = source.weights is not None
-        raise InputError(f"{error}{'' if named or path.exists() else _how_made(source, method, pairs)}") from None
-    for what, found, expected in (
-        ("encoder", metadata.encoder, source.encoder),
-        ("bands", metadata.bands, archive.bands),
-        ("method", metadata.method, method),
-        ("pairs", metadata.pairs, pairs),
-    ):
-        if found and expected and found != expected:  # weights of 2022 may not say their method or pairs
-            raise InputError(f"{path}: {what}: found {found}, expected {expected}")
+        raise InputError(str(error)) from None
     encoder = _create(source, archive)
     try:
         encoder.load_state_dict(tensors, strict=True)
@@ -169,20 +155,6 @@ def _pretrained(source: EncoderSource, training: TileArchive) -> StartingEncoder
         raise InputError(f"{path}: seen_ground: {error}") from None
     start = StartingEncoder(source.encoder, encoder, metadata.mean, metadata.std, "", seen, metadata.machine)
     return _completed(source, path, training, start)
-
-
-def _how_made(source: EncoderSource, method: str, pairs: str) -> str:
-    """The command that makes just the file that is missing."""
-    settings = {
-        "city": source.city,
-        "method": method,
-        "pairs": pairs,
-        "preset": source.preset,
-        "encoder": source.encoder,
-        "root": str(source.root),
-    }
-    flags = " ".join(f"{flag(name)} {quote(value)}" for name, value in settings.items())
-    return f": pm25 pretrain {flags} makes them"
 
 
 def _completed(source: EncoderSource, path: Path, training: TileArchive, start: StartingEncoder) -> StartingEncoder:

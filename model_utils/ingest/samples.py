@@ -102,8 +102,11 @@ def _site_column(table: pd.DataFrame, path: Path) -> str | None:
     Raises:
         InputError: Two columns could, and they do not mean the same places.
     """
-    first, *others = [name for name in SITE_COLUMNS if name in table] or [None]
-    for other in others:
+    names = [name for name in SITE_COLUMNS if name in table]
+    if not names:
+        return None
+    first = names[0]
+    for other in names[1:]:
         both = pd.DataFrame({"first": texts(table[first]), "other": texts(table[other])})
         pairs = len(both.drop_duplicates())
         if not pairs == both["first"].nunique() == both["other"].nunique():

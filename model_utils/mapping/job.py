@@ -20,7 +20,7 @@ from model_utils.configuration import record
 from model_utils.errors import InputError
 from model_utils.estimators.city_model import LoadedCityModel, load_city_model
 from model_utils.estimators.place_and_day.place_and_day import FittedPlaceAndDay
-from model_utils.estimators.saving import MODEL
+from model_utils.estimators.saving import MODEL, model_folder
 from model_utils.features.labelled import clear_archive
 from model_utils.hardware import resolve_precision
 from model_utils.ingest.chips import file_hash
@@ -152,19 +152,6 @@ class MapJob:
                 some = cells[unknown].reset_index(drop=True)
                 means[unknown] = mean_embeddings(self.loaded, self.source, some, self.precision)
         return named.reset_index(drop=True).assign(local_date=self.times.days[0]), means
-
-
-def model_folder(path: Path) -> Path:
-    """The folder of a model, from it or from the results that hold it.
-
-    Raises:
-        InputError: There is none.
-    """
-    path = Path(path)  # in a notebook a text will do
-    for folder in (path, path / "model"):
-        if (folder / MODEL).is_file():
-            return folder
-    raise InputError(f"--model {path}: holds no {MODEL}, expected the results of pm25 supervise")
 
 
 def opened(config: MapConfig) -> MapJob:

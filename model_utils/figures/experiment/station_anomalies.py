@@ -71,7 +71,7 @@ def draw_anomalies(
     axes.axvline(0, color=QUIET, linewidth=0.5)
     values = stations[ANOMALIES].to_numpy(float)
     outside = ((values < low) | (values > high)).any(axis=1)
-    axes.scatter(*values[~outside].T, s=28, color=colour, zorder=3)
+    axes.scatter(values[~outside, 0], values[~outside, 1], s=28, color=colour, zorder=3)
     for observed, predicted in values[outside]:
         marker = ">" if observed > high else "<" if observed < low else "^" if predicted > high else "v"
         x, y = np.clip((observed, predicted), low, high)
