@@ -37,6 +37,7 @@ from model_utils.pretraining.collapse_check import CollapseCheck
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.data import PairedTiles, band_statistics, regular_pairs, spatiotemporal_pairs
 from model_utils.pretraining.history import EpochHistory
+from model_utils.pretraining.pace import Pace
 from model_utils.pretraining.probe import EmbeddingProbe
 from model_utils.project import archive_folder, results_folder, weights_path
 from model_utils.quiet import quiet_lightning
@@ -251,7 +252,7 @@ def _probe(config: PretrainConfig, archive: TileArchive) -> EmbeddingProbe | Non
 
 
 def _trainer(config: PretrainConfig, folder: Path, history: EpochHistory) -> pl.Trainer:
-    callbacks: list[Callback] = [history, LastTwoEpochs(folder / CHECKPOINTS)]
+    callbacks: list[Callback] = [history, Pace(), LastTwoEpochs(folder / CHECKPOINTS)]
     if sys.stdout.isatty():
         callbacks.append(RichProgressBar())
     tensorboard = find_spec("tensorboard") is not None
