@@ -164,9 +164,7 @@ def test_separate_processes_have_one_thread_and_are_sent_what_tasks_share_once(t
     found = [result for _, result in results_as_completed(where, Folder(tmp_path), range(20), workers)]
     pids = {pid for pid, *_ in found}
     assert os.getpid() not in pids
-    assert [threads for _, *threads in found] == [
-        [1, ["1", "1", "1", None]]
-    ] * 20  # a threshold would slow sums by half
+    assert [threads for _, *threads in found] == [[1, ["1", "1", "1", None]]] * 20
     assert dict(os.environ) == before
     arrived = (tmp_path / "arrived").read_text().split()
     assert len(arrived) == len(set(arrived)) == processes
