@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import get_type_hints
 
 import pytest
+from conftest import write_small_archive
 
 from model_utils import atomic
 from model_utils.cli import command
@@ -71,20 +72,26 @@ def test_version(capsys):
         (KeyboardInterrupt(), 130, "interrupted; nothing is half-written, and --resume goes on"),
     ],
 )
-def test_what_the_system_refuses_is_one_line_at_one_place_for_all_verbs(error, code, line, monkeypatch, capsys):
+def test_what_the_system_refuses_is_one_line_at_one_place_for_all_verbs(
+    error, code, line, monkeypatch, capsys, tmp_path
+):
+    write_small_archive(tmp_path, days=2, cells=2)
+
     def refused(config):
         raise error
 
     monkeypatch.setattr("model_utils.pretraining.run.pretrain", refused)
-    assert main(PRETRAIN) == code
+    assert main([*PRETRAIN, "--root", str(tmp_path)]) == code
     assert capsys.readouterr().err == f"pm25 pretrain: {line}\n"
 
 
-def test_a_fault_of_ours_stays_one(monkeypatch):
+def test_a_fault_of_ours_stays_one(monkeypatch, tmp_path):
+    write_small_archive(tmp_path, days=2, cells=2)
+
     def wrong(config):
         raise FileNotFoundError(2, "No such file or directory", "/data/a.npy")
 
     monkeypatch.setattr("model_utils.pretraining.run.pretrain", wrong)
     with pytest.raises(FileNotFoundError):
-        main(PRETRAIN)
+        main([*PRETRAIN, "--root", str(tmp_path)])
     assert atomic.refusal(OSError("of a library, without a number")) is None
