@@ -72,7 +72,8 @@ def begin(folder: Path, key: int) -> None:
 def first_waits_for_others(folder: Path, key: int) -> int:
     (folder / f"{key}.begun").touch()
     deadline = time.monotonic() + 60
-    while key == 0 and len(list(folder.glob("*.begun"))) < 4 and time.monotonic() < deadline:
+    while key == 0 and len(list(folder.glob("*.begun"))) < 4:
+        assert time.monotonic() < deadline, "a task waits behind this one"
         time.sleep(0.01)
     return key
 
@@ -158,7 +159,8 @@ def test_what_a_task_says_is_passed_on_and_a_fault_names_it(tmp_path, workers):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_separate_processes_have_one_thread_and_are_sent_what_tasks_share_once(tmp_path, monkeypatch, processes):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    for name in ("MKL_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_"):  # which a cluster of another test may have left
+        monkeypatch.delenv(name, raising=False)
     before = dict(os.environ)
     workers = Workers(processes, separate=True)
     found = [result for _, result in results_as_completed(where, Folder(tmp_path), range(20), workers)]
@@ -179,8 +181,7 @@ def test_in_order_at_most_one_task_more_than_workers_is_begun_and_not_taken(tmp_
 
 def test_no_task_waits_for_a_long_one(tmp_path):
     completed = [key for key, _ in results_as_completed(first_waits_for_others, tmp_path, range(4), TWO)]
-    assert completed[-1] == 0
-    assert set(completed) == set(range(4))
+    assert sorted(completed) == [0, 1, 2, 3]
 
 
 @pytest.mark.slow

@@ -20,9 +20,8 @@ from model_utils.errors import InputError
 from model_utils.parallel.tasks import with_note
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-_CONFIG = {
-    "distributed.nanny.pre-spawn-environ": {},  # Dask's has freed memory given back to the system again and again
-    "distributed.worker.profile.enabled": False,  # nobody looks at the profile
+_CONFIG: dict[str, object] = {
+    "distributed.nanny.pre-spawn-environ": {},  # Dask's gives freed memory back at once: a tenth more time
     "distributed.scheduler.worker-ttl": None,  # a dead process is noticed at once, and a long sum is not death
     "distributed.scheduler.worker-saturation": 1.0,  # no task waits behind a long one while another worker is idle
 }
