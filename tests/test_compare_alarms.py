@@ -47,7 +47,7 @@ def judged(samples: pd.DataFrame, features: np.ndarray, test: np.ndarray) -> lis
     run = samples.assign(observed=samples["pm25"], predicted=predicted, lower=np.nan)[test]
     entry = MethodEntry("encoder", "start", lambda shared, seed: method, uses_images=True, cost="trained")
     outcomes = [Outcome("hold_out", 20, entry, {(0, 0): run}, 1)]
-    table = comparison_table(outcomes, score_outcomes(outcomes, 500, 0), {}, 0.9, 500, 0)
+    table = comparison_table(outcomes, score_outcomes(outcomes, 500, 0), {}, 96.0, 0.9, 500, 0)
     return alarms(table, {"land_use_coupling": 0.0, "haze_coupling": 1.0})
 
 

@@ -217,7 +217,7 @@ def test_supervise_takes_the_file_and_its_conversion_alike(tmp_path, capsys) -> 
     assert supervise(tmp_path, "--weights", str(path)) == 0
     said = capsys.readouterr().out
     assert "has no band means" in said
-    assert "does not say which sites it saw" in said
+    assert "does not say which ground it saw" in said
     assert supervise(tmp_path, "--weights", str(converted)) == 0
     experiments = (
         "place_and_day_weights_2022_encoder_params_resnet18_Delhi_SimCLR",
