@@ -45,11 +45,12 @@ class EpochHistory(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Adds one row."""
+        # in every process: they are averaged over all, and each waits for the others
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name in LOGGED}
         if not trainer.is_global_zero:
             return
         assert isinstance(pl_module, ContrastiveModule)
         epoch = trainer.current_epoch + 1
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name in LOGGED}
         if not math.isfinite(metrics["loss"]):
             raise InputError(f"loss is {metrics['loss']} in epoch {epoch}: lower --learning-rate")
         metrics |= self.check(pl_module)
