@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 
 from model_utils.errors import InputError
 from model_utils.parallel.tasks import Workers, results_as_completed, results_in_order
@@ -104,8 +105,6 @@ def test_every_task_is_done(tmp_path, workers):
 
 
 def test_a_cluster_that_stands_works_for_several_runs_and_keeps_nothing_of_them(tmp_path, standing):
-    from distributed import Client
-
     for _ in range(2):
         assert list(results_in_order(square, tmp_path, range(7), standing)) == [key * key for key in range(7)]
     with pytest.raises(InputError, match="wrong"):
@@ -115,9 +114,15 @@ def test_a_cluster_that_stands_works_for_several_runs_and_keeps_nothing_of_them(
     assert list(kept.values()) == [[], []]
 
 
-def test_a_scheduler_that_is_not_there_is_one_line(tmp_path):
-    with pytest.raises(InputError, match="--scheduler nowhere: no Dask scheduler answers there"):
-        list(results_in_order(square, tmp_path, range(2), Workers(scheduler="nowhere")))
+@pytest.mark.parametrize(
+    "address",
+    ["nowhere", "carrier-pigeon://roof", "tls://127.0.0.1:9", pytest.param("127.0.0.1:9", marks=pytest.mark.slow)],
+)
+def test_a_scheduler_that_is_not_there_is_one_line_and_leaves_no_client_half_made(tmp_path, address):
+    with pytest.raises(InputError, match=f"--scheduler {address}: no Dask scheduler answers there"):
+        list(results_in_order(square, tmp_path, range(2), Workers(scheduler=address)))
+    open_clients = [item for item in gc.get_objects() if type(item) is Client and item.status != "closed"]
+    assert not open_clients
 
 
 @pytest.mark.slow

@@ -14,7 +14,8 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
-from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_completed, get_worker
+from distributed import Client, KilledWorker, LocalCluster, Security, WorkerPlugin, as_completed, get_worker
+from distributed.comm import get_address_host
 
 from model_utils.errors import InputError
 from model_utils.parallel.tasks import with_note
@@ -109,6 +110,7 @@ def _do(name: str, key: Any) -> Any:
 @contextmanager
 def _standing(scheduler: str) -> Iterator[Any]:
     try:
+        _check_address(scheduler)
         client = Client(scheduler, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there ({error})") from None
@@ -119,6 +121,17 @@ def _standing(scheduler: str) -> Iterator[Any]:
             if client.status == "running":
                 raise
             raise InputError(f"--scheduler {scheduler}: the Dask scheduler no longer answers") from None
+
+
+def _check_address(scheduler: str) -> None:
+    """Refuses what `Client` would refuse when it is half made: its finaliser then waits, perhaps for ever.
+
+    Raises:
+        ValueError: The address is none, or asks for encryption without certificates.
+    """
+    get_address_host(scheduler)
+    if scheduler.startswith("tls:") and Security().get_connection_args("client").get("ssl_context") is None:
+        raise ValueError("Dask's configuration names no certificates for tls")
 
 
 @contextmanager
