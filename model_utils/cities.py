@@ -204,6 +204,8 @@ def _swapped(city: City) -> str:
     places = [(station.latitude, station.longitude) for station in city.stations]
     if places and not any(box.holds(*place) for place in places) and all(exchanged.holds(*place) for place in places):
         return f"none of the {len(places)} stations of the list lies in it, and all would if they were exchanged"
+    if "/" not in city.time_zone or city.time_zone.startswith("Etc/"):
+        return ""  # UTC and its like are no place's clock
     offset = datetime(2020, 1, 1, tzinfo=city.zone).utcoffset() or timedelta()
     hours = {each: _from_the_sun(offset, (each.west + each.east) / 2) for each in (box, exchanged)}
     if hours[box] > MOST_HOURS_FROM_THE_SUN and hours[exchanged] < hours[box] / 2:

@@ -209,6 +209,8 @@ def test_a_box_with_latitude_and_longitude_exchanged_is_said_as_such(tmp_path, b
         ((1.6, -157.6, 2.1, -157.1), "Pacific/Kiritimati"),  # a day ahead of its sun
         ((28.4, 76.8, 28.9, 77.4), "Asia/Kolkata"),
         ((64.0, -22.1, 64.2, -21.6), "Atlantic/Reykjavik"),
+        ((28.4, 76.8, 28.9, 77.4), "UTC"),  # no place's clock
+        ((28.4, 76.8, 28.9, 77.4), "Etc/GMT"),
     ],
 )
 def test_clocks_that_are_far_from_the_sun_are_no_exchange(tmp_path, box, zone) -> None:

@@ -398,7 +398,7 @@ def test_damaged_real_scenes(arena: Arena, name: str, flags: tuple[str, ...], se
         west, south, east, north = transform_bounds(source.crs, "EPSG:4326", *source.bounds)
     arena.city.write_text(
         f"name: Delhi\nbounding_box: {{south: {south}, west: {west}, north: {north}, east: {east}}}\n"
-        "time_zone: Asia/Kolkata\noverpass_local_time: '10:30'\n"
+        "time_zone: UTC\noverpass_local_time: '10:30'\n"
         f"stations: [{{name: A, latitude: {(south + north) / 2}, longitude: {(west + east) / 2}}}]\n"
     )
     scene = arena.scene.rename(arena.scenes / "a_20190101.tif")
