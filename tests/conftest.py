@@ -11,6 +11,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from model_utils.archive.reader import open_archive
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import load_city
 from model_utils.project import SHIPPED_ROOT
@@ -62,6 +63,15 @@ def write_small_archive(
             writer.append(tiles, rows)
         writer.commit(city=city, ground_sample_distance_m=3.0, created_by={"command": "test"}, simulated="all")
     return folder
+
+
+def rewrite_small_archive(root: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Writes that archive of Delhi again with changed rows and the same tiles."""
+    archive = open_archive(root / "data" / "Delhi")
+    tiles, samples, metadata = archive.tiles(), archive.samples, archive.metadata
+    with ArchiveWriter(archive.folder, metadata.tile_size, metadata.bands, overwrite=True) as writer:
+        writer.append(tiles, change(samples.copy()))
+        writer.commit(city="Delhi", ground_sample_distance_m=3.0, simulated="all")
 
 
 @pytest.fixture

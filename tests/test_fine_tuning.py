@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from contrastive_models.embedding import embed
-from model_utils.archive.reader import open_archive
+from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.configuration import from_preset
 from model_utils.estimators.conformal import calibrated_intervals
 from model_utils.estimators.estimator import without_sd
 from model_utils.estimators.finetuned import FineTuneSettings, finetune
-from model_utils.features.starting_encoder import starting_encoder
+from model_utils.features.starting_encoder import StartingEncoder, starting_encoder
 from model_utils.project import results_folder
 from model_utils.supervision.config import SuperviseConfig
 from model_utils.supervision.supervise import run_experiment
@@ -21,6 +21,14 @@ from model_utils.supervision.supervise import run_experiment
 def config(root, **values) -> SuperviseConfig:
     fields = {"city": "Delhi", "start": "randomly_initialized", "estimator": "paper", "epochs": 20}
     return from_preset(SuperviseConfig, "smoke", root=root, **{**fields, **values})
+
+
+def to_be_tuned(root) -> tuple[TileArchive, np.ndarray, StartingEncoder]:
+    """Samples with a reading, which of them validate, and a random encoder."""
+    archive = open_archive(root / "data" / "Delhi")
+    labelled = archive.subset(archive.samples["pm25"].notna().to_numpy())
+    validation = labelled.samples["site_id"].isin(["DTU", "Loni", "ITO"]).to_numpy(copy=True)
+    return labelled, validation, starting_encoder(config(root).source, labelled)
 
 
 @pytest.fixture(autouse=True)
@@ -52,11 +60,8 @@ def test_fine_tuning_refuses_the_spatial_loss(small_root):
 
 def test_fine_tuning_keeps_its_best_epoch(small_root):
     settings = FineTuneSettings(epochs=6, learning_rate=0.05, encoder_learning_rate=0.05)
-    archive = open_archive(small_root / "data" / "Delhi")
-    labelled = archive.subset(archive.samples["pm25"].notna().to_numpy())
-    validation = labelled.samples["site_id"].isin(["DTU", "Loni", "ITO"]).to_numpy(copy=True)
+    labelled, validation, start = to_be_tuned(small_root)
     pm25 = labelled.samples["pm25"].to_numpy(np.float64)
-    start = starting_encoder(config(small_root).source, labelled)
     fitted = finetune(labelled, pm25, validation, start, settings)
     kept = labelled.subset(validation)
     features = embed(start.encoder, kept.tiles, len(kept), start.mean, start.std)
@@ -68,10 +73,7 @@ def test_fine_tuning_keeps_its_best_epoch(small_root):
 def test_fine_tuning_from_random_numbers_stays_near_the_readings(small_root):
     """A random encoder's features vary little at first: in units of that, they exploded as it trained."""
     settings = FineTuneSettings(epochs=3, learning_rate=1e-3, encoder_learning_rate=1e-3)
-    archive = open_archive(small_root / "data" / "Delhi")
-    labelled = archive.subset(archive.samples["pm25"].notna().to_numpy())
-    validation = labelled.samples["site_id"].isin(["DTU", "Loni", "ITO"]).to_numpy(copy=True)
+    labelled, validation, start = to_be_tuned(small_root)
     pm25 = labelled.samples["pm25"].to_numpy(np.float64)
-    start = starting_encoder(config(small_root).source, labelled)
     fitted = finetune(labelled, pm25, validation, start, settings)
     assert fitted.history["validation_loss"].max() < 3  # variances of the readings; the mean alone scores about 1

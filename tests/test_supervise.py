@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import write_small_archive
+from conftest import rewrite_small_archive, write_small_archive
 
 from contrastive_models.encoders import create_encoder
 from model_utils.archive.reader import open_archive
@@ -65,15 +65,6 @@ def whole():
 def predictions_of(experiment: SuperviseConfig) -> pd.DataFrame:
     folder = results_folder(experiment.root, experiment.city, experiment.experiment)
     return pd.read_parquet(folder / "predictions.parquet")
-
-
-def rewrite(root, change) -> None:
-    """Writes the archive again with changed rows and the same tiles."""
-    archive = open_archive(root / "data" / "Delhi")
-    tiles, samples, metadata = archive.tiles(), archive.samples, archive.metadata
-    with ArchiveWriter(archive.folder, metadata.tile_size, metadata.bands, overwrite=True) as writer:
-        writer.append(tiles, change(samples.copy()))
-        writer.commit(city="Delhi", ground_sample_distance_m=3.0, simulated="all")
 
 
 def held_out() -> set[str]:
@@ -144,7 +135,7 @@ def test_statistics_count_the_quality_flags(small_root, folds):
         set_aside = labelled & (row % 7 == 0)
         return samples.assign(quality=np.where(set_aside, "saturated", quality), pm25=samples["pm25"].where(~set_aside))
 
-    rewrite(small_root, flag)
+    rewrite_small_archive(small_root, flag)
     statistics = run_experiment(config(small_root, folds=folds))
     samples = open_archive(small_root / "data" / "Delhi").samples
     read = samples["pm25"].notna()
@@ -219,7 +210,7 @@ def test_no_prediction_depends_on_a_test_reading(tmp_path, values):
         readings[hidden] = np.random.default_rng(0).permutation(readings[hidden])
         return samples.assign(pm25=readings)
 
-    rewrite(tmp_path, permute)
+    rewrite_small_archive(tmp_path, permute)
     run_experiment(experiment)
     after = predictions_of(experiment)
     hidden = before["site_id"].isin(first_fold)
@@ -238,7 +229,7 @@ def test_embeddings_are_computed_once_and_never_meet_another_archive(small_root)
     assert first.stat().st_mtime_ns == written
     run_experiment(config(small_root, seed=1))  # other random weights
     assert len(list(cache.iterdir())) == 2
-    rewrite(small_root, lambda samples: samples.assign(pm25=samples["pm25"] + 1))
+    rewrite_small_archive(small_root, lambda samples: samples.assign(pm25=samples["pm25"] + 1))
     run_experiment(config(small_root, overwrite=True))
     assert len(list(cache.iterdir())) == 3
 
@@ -449,7 +440,9 @@ def test_a_city_without_a_list_is_tested_on_a_random_third_and_says_so(small_roo
 
 
 def test_sites_that_share_a_monitors_readings_are_said_before_anything_is_fitted(small_root, capsys) -> None:
-    rewrite(small_root, lambda rows: rows.assign(pm25=rows.groupby("local_date")["pm25"].transform("first")))
+    rewrite_small_archive(
+        small_root, lambda rows: rows.assign(pm25=rows.groupby("local_date")["pm25"].transform("first"))
+    )
     with pytest.raises(InputError, match="not found"):
         supervise(config(small_root, start="SimCLR_regular"))
     assert "readings are the same to the last digit as another site's" in capsys.readouterr().out

@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from conftest import write_small_archive
+from conftest import rewrite_small_archive, write_small_archive
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contrastive_models.weights import read_encoder, save_encoder
 from model_utils.archive.reader import open_archive
-from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import load_city
 from model_utils.comparison.config import CompareConfig
 from model_utils.comparison.run import compare
@@ -95,15 +94,6 @@ def test_what_is_no_ground_is_refused(text):
         TileGround.from_text(text)
 
 
-def rewritten(root, change) -> None:
-    """The archive with changed rows and the same tiles."""
-    archive = open_archive(root / "data" / "Delhi")
-    tiles, samples, metadata = archive.tiles(), archive.samples, archive.metadata
-    with ArchiveWriter(archive.folder, metadata.tile_size, metadata.bands, overwrite=True) as writer:
-        writer.append(tiles, change(samples.copy()))
-        writer.commit(city="Delhi", ground_sample_distance_m=3.0, simulated="all")
-
-
 WAYS = {
     "readings came later": (lambda rows: rows.assign(pm25=np.nan), "pm25"),
     "renamed": (lambda rows: rows.assign(site_name="was " + rows["site_name"]), "site_name"),
@@ -119,12 +109,12 @@ def test_ground_that_was_seen_is_known_however_it_is_hidden(tmp_path, way, monke
     monkeypatch.setattr("model_utils.supervision.scoring.REFERENCES", {})
     write_small_archive(tmp_path, days=4, cells=8)
     before = open_archive(tmp_path / "data" / "Delhi").samples.copy()
-    rewritten(tmp_path, WAYS[way][0])
+    rewrite_small_archive(tmp_path, WAYS[way][0])
     common = {"city": "Delhi", "root": tmp_path}
     pretrain(
         from_preset(PretrainConfig, "smoke", method="SimCLR", pairs="regular", epochs=1, transductive=True, **common)
     )
-    rewritten(tmp_path, lambda rows: before)
+    rewrite_small_archive(tmp_path, lambda rows: before)
     experiment = from_preset(SuperviseConfig, "smoke", start="SimCLR_regular", bootstrap_draws=100, **common)
     supervise(experiment)
     folder = results_folder(tmp_path, "Delhi", experiment.experiment)
@@ -152,12 +142,12 @@ def test_a_city_without_a_hold_out_list_trains_on_no_station(tmp_path, capsys):
 def test_a_comparison_knows_it_too(tmp_path):
     write_small_archive(tmp_path, days=4, cells=8)
     before = open_archive(tmp_path / "data" / "Delhi").samples.copy()
-    rewritten(tmp_path, WAYS["other ids"][0])
+    rewrite_small_archive(tmp_path, WAYS["other ids"][0])
     common = {"city": "Delhi", "root": tmp_path}
     pretrain(
         from_preset(PretrainConfig, "smoke", method="SimCLR", pairs="regular", epochs=1, transductive=True, **common)
     )
-    rewritten(tmp_path, lambda rows: before)
+    rewrite_small_archive(tmp_path, lambda rows: before)
     starts = ("SimCLR_regular", "randomly_initialized")
     compare(from_preset(CompareConfig, "smoke", designs=("hold_out",), starts=starts, seeds=1, **common))
     table = pd.read_csv(results_folder(tmp_path, "Delhi", "compare_smoke") / "comparison.csv")

@@ -14,31 +14,13 @@ from model_utils.evaluation.coverage import LEVELS, SEASONS
 from model_utils.figures.methods import method_name
 from model_utils.figures.style import OBSERVED, PM25, PREDICTED, QUIET, SMALL, label, mark_simulated, new_figure
 
-# Okabe & Ito 2008: told apart by colour-blind readers
 _LOOKS: dict[str, dict[str, dict[str, Any]]] = {
-    "season": dict(
-        zip(
-            SEASONS,
-            (
-                {"color": "#0072b2", "marker": "s"},
-                {"color": "#009e73", "marker": "^"},
-                {"color": "#d55e00", "marker": "o"},
-                {"color": "#e69f00", "marker": "D"},
-            ),
-            strict=True,
-        )
-    ),
-    "level": dict(
-        zip(
-            LEVELS,
-            (
-                {"color": "#bbbbbb", "marker": "v"},
-                {"color": "#777777", "marker": "o"},
-                {"color": "#222222", "marker": "^"},
-            ),
-            strict=True,
-        )
-    ),
+    kind: {value: {"color": colour, "marker": marker} for value, colour, marker in zip(values, *looks, strict=True)}
+    for kind, values, looks in (
+        # Okabe & Ito 2008: told apart by colour-blind readers
+        ("season", SEASONS, (("#0072b2", "#009e73", "#d55e00", "#e69f00"), "s^oD")),
+        ("level", LEVELS, (("#bbbbbb", "#777777", "#222222"), "vo^")),
+    )
 }
 
 
