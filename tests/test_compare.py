@@ -244,6 +244,7 @@ def test_without_weights_or_weather_methods_are_skipped_with_a_reason(tmp_path, 
     def unreachable(*args, **kwargs):
         raise OSError("the hub cannot be reached")
 
+    monkeypatch.setattr("model_utils.quiet._answers", lambda address: True)  # asked of no real hub
     monkeypatch.setattr("model_utils.features.starting_encoder.create_encoder", unreachable)
     values = {"starts": ("transfer_learning",), "combined_starts": None, "imagenet_weights": None, "trained": False}
     compare(config(tmp_path, designs=("hold_out",), **values))

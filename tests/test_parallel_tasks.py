@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Nanny
+from distributed.core import Status
 
 from model_utils.errors import InputError
 from model_utils.parallel.tasks import Workers, results_as_completed, results_in_order
@@ -148,6 +149,22 @@ def test_a_killed_worker_changes_nothing(tmp_path, results):
 def test_workers_that_die_again_and_again_are_one_line(tmp_path):
     with pytest.raises(InputError, match="worker processes died again and again"):
         list(results_as_completed(always_die, tmp_path, range(2), TWO))
+
+
+def test_a_cluster_that_trips_over_a_dead_process_as_it_closes_is_closed_all_the_same(tmp_path, monkeypatch):
+    """Dask asserts that a process was started which it has just stopped starting."""
+    closed, close = [], Nanny.close
+
+    async def stumbling(self, *args, **options):
+        await close(self, *args, **options)
+        closed.append(self.name)
+        assert len(closed) > 2, "can only join a started process"
+
+    monkeypatch.setattr(Nanny, "close", stumbling)
+    with pytest.raises(InputError, match=r"block \d: wrong"):
+        list(results_as_completed(refuse, tmp_path, range(2), TWO))
+    assert len(closed) > 2
+    assert {cluster.status for cluster in LocalCluster._instances} <= {Status.closed}
 
 
 @pytest.mark.parametrize("workers", [HERE, TWO])

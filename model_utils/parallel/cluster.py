@@ -16,6 +16,7 @@ from typing import Any
 import dask
 from distributed import Client, KilledWorker, LocalCluster, Security, WorkerPlugin, as_completed, get_worker
 from distributed.comm import get_address_host
+from distributed.core import Status
 
 from model_utils.errors import InputError
 from model_utils.parallel.tasks import with_note
@@ -114,7 +115,7 @@ def _standing(scheduler: str) -> Iterator[Any]:
         client = Client(scheduler, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there ({error})") from None
-    with _silent_client(), client:
+    with _silent("distributed.client"), client:
         try:
             yield client
         except (Exception, CancelledError):
@@ -135,9 +136,9 @@ def _check_address(scheduler: str) -> None:
 
 
 @contextmanager
-def _silent_client() -> Iterator[None]:
-    """Dask's client logs a traceback when its scheduler goes away, of which we say a line."""
-    logger = logging.getLogger("distributed.client")
+def _silent(name: str) -> Iterator[None]:
+    """Logs no traceback of what Dask loses, a scheduler or a process, and of which we say a line."""
+    logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
@@ -156,7 +157,7 @@ def _local(processes: int) -> Iterator[Any]:
     before = dict(os.environ)  # processes inherit it, and Dask changes it as well
     try:
         os.environ.update(_ONE_THREAD)
-        with dask.config.set(_CONFIG), ExitStack() as stack:
+        with dask.config.set(_CONFIG), _silent("tornado.application"), ExitStack() as stack:
             with _deaf_to_interrupts():
                 cluster = LocalCluster(
                     n_workers=processes,
@@ -167,12 +168,23 @@ def _local(processes: int) -> Iterator[Any]:
                     scheduler_kwargs={"dashboard": False},
                     silence_logs=50,
                 )
-            stack.enter_context(cluster)
+            stack.callback(_close, cluster, processes)
             yield stack.enter_context(Client(cluster, set_as_default=False))
     finally:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)
+
+
+def _close(cluster: LocalCluster, processes: int) -> None:
+    """Ends the processes, also one that has just died: Dask may be starting it again, and then trips over it."""
+    for _ in range(processes):
+        try:
+            cluster.close()
+            return
+        except AssertionError:
+            cluster.status = Status.failed  # or the next call would wait for this one
+    cluster.close()
 
 
 @contextmanager
