@@ -79,6 +79,20 @@ def test_a_model_of_another_city(town: Path, tmp_path: Path, capsys: pytest.Capt
     assert "found a model of Town, expected one of Village" in said
 
 
+@pytest.mark.parametrize("more", [[], ["--overwrite", "true"]])
+def test_a_map_takes_no_place_but_that_of_a_map(
+    town: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    """Above all not that of the experiment whose model it is made with."""
+    experiment = town / "results" / "Town" / "experiment"
+    shutil.copytree(town / "model", experiment / "model")
+    try:
+        line = refusal(town, capsys, "map", "--model", str(experiment), "--name", "experiment", *more)
+    finally:
+        shutil.rmtree(experiment)
+    assert line.endswith(f"{experiment}: found something else, expected a map or nothing; --name names another folder\n")
+
+
 @pytest.mark.parametrize("missing", ["encoder.safetensors", "arrays.safetensors", "model.json"])
 def test_a_model_of_which_a_file_is_missing(
     town: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], missing: str

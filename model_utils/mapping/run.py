@@ -41,7 +41,7 @@ def make_map(config: MapConfig) -> None:
     """Writes the map of a city, and says what it holds; a finished one of the same settings is kept as it is.
 
     Raises:
-        InputError: As `predict_map` says, or a map of other settings is in the way.
+        InputError: As `predict_map` says, or a map of other settings or anything else is in the way.
         InUseError: Another process writes this map.
     """
     job = opened(config)
@@ -54,6 +54,8 @@ def _kept_or_made(job: MapJob, folder: Path) -> None:
     """Leaves the map that stands in the folder, or puts one there."""
     config = job.config
     identity = job.identity()
+    if folder.exists() and not (folder / IDENTITY).is_file():  # perhaps the results that hold the model itself
+        raise InputError(f"{folder}: found something else, expected a map or nothing; --name names another folder")
     if (folder / IDENTITY).is_file() and not config.overwrite:
         if (folder / IDENTITY).read_text(encoding="utf-8") == identity:
             print(f"{folder}: already made with these settings; nothing to do")
