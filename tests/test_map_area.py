@@ -88,6 +88,7 @@ def test_cells_whose_middle_lies_in_the_area(tmp_path: Path, name: str) -> None:
         (collection(polygon(SQUARE), {"type": "Point", "coordinates": SQUARE[0]}), "found Point, expected polygons"),
         ({"type": "LineString", "coordinates": SQUARE}, "found LineString, expected polygons"),
         ({"type": "GeometryCollection", "geometries": [polygon(SQUARE)]}, "found GeometryCollection"),
+        ({"type": "MultiPolygon", "coordinates": []}, "found no polygon"),
         (polygon(), "found a polygon without corners"),
         (polygon([]), "found a polygon without corners"),
         (polygon([[77.2, float("nan")]] * 4), "found a polygon without corners, expected three or more of finite"),

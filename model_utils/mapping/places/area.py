@@ -45,6 +45,8 @@ def read_area(area: str) -> Area:
         found = f"found west {box[0]:.10g}, south {box[1]:.10g}, east {box[2]:.10g}, north {box[3]:.10g}"
         return Area(_box(area, box, f"{found}, expected WGS84 degrees with west < east and south < north"))
     polygons = tuple(_polygons(Path(area)))
+    if not polygons:  # a MultiPolygon of none
+        raise InputError(f"--area {area}: found no polygon, expected some in WGS84 degrees")
     corners = np.array([corner for polygon in polygons for ring in polygon["coordinates"] for corner in ring])
     (west, south), (east, north) = corners.min(axis=0), corners.max(axis=0)
     found = f"found corners from {west:.10g} to {east:.10g} and from {south:.10g} to {north:.10g}"
