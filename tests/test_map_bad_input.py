@@ -90,7 +90,9 @@ def test_a_map_takes_no_place_but_that_of_a_map(
         line = refusal(town, capsys, "map", "--model", str(experiment), "--name", "experiment", *more)
     finally:
         shutil.rmtree(experiment)
-    assert line.endswith(f"{experiment}: found something else, expected a map or nothing; --name names another folder\n")
+    assert line.endswith(
+        f"{experiment}: found something else, expected a map or nothing; --name names another folder\n"
+    )
 
 
 @pytest.mark.parametrize("missing", ["encoder.safetensors", "arrays.safetensors", "model.json"])

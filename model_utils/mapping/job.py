@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -54,7 +55,6 @@ class MapJob:
         source: Of the images; None for a model that sees none.
         cells: All cells.
         times: Days and periods.
-        sources: Hashes of what the images come from.
     """
 
     config: MapConfig
@@ -65,7 +65,16 @@ class MapJob:
     source: TileSource | None
     cells: MapCells
     times: MapTimes
-    sources: dict[str, str]
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """Hashes of what the images come from, by name; made when they are asked for, since workers need none."""
+        if isinstance(self.source, ArchiveTiles):
+            return {"archive_sha256": self.source.archive.metadata.content_sha256}
+        if not isinstance(self.source, SceneTiles) or self.config.scenes is None:
+            return {}
+        files = dict.fromkeys(path for scene in self.source.catalogue.scenes for path in scene.files)
+        return {os.path.relpath(path, self.config.scenes): file_hash(path) for path in files}
 
     @cached_property
     def blocks(self) -> Blocks:
@@ -92,10 +101,13 @@ class MapJob:
         return days[days.isin(source.dates) & ~days.isin(pd.DatetimeIndex(ground.dates))]
 
     def identity(self) -> str:
-        """All that the numbers depend on."""
+        """All that the numbers depend on, whatever the files are called that say it."""
         return json.dumps(
             {
                 "config": {key: value for key, value in record(self.config).items() if key not in ("model", "scenes")},
+                "cells_sha256": self.cells.sha256(),
+                "local_time": [self.city.time_zone, str(self.city.overpass_local_time)],
+                "scale": self.scale,
                 "model_sha256": file_hash(self.folder / MODEL),
                 "images": self.sources,
             },
@@ -184,7 +196,7 @@ def map_job(config: MapConfig) -> MapJob:
             "(pm25 supervise --estimator place_and_day)"
         )
     grid = city_grid(city, model.ground_sample_distance_m, model.tile_size)
-    source, spacing, sources = _images(config, city, loaded)
+    source, spacing = _images(config, city, loaded)
     cells = map_cells(grid.crs, spacing, city.bounding_box, config.area)
     known = set(() if source is None else source.dates)
     if fitted.day_from_readings is not None:
@@ -192,11 +204,11 @@ def map_job(config: MapConfig) -> MapJob:
     if fitted.ground is not None and fitted.day_from_images is not None:
         known |= set(pd.DatetimeIndex(fitted.ground.dates))
     times = map_times(config.dates, config.period, pd.DatetimeIndex(sorted(known)))
-    return MapJob(config, city, folder, loaded, fitted, source, cells, times, sources)
+    return MapJob(config, city, folder, loaded, fitted, source, cells, times)
 
 
-def _images(config: MapConfig, city: City, loaded: LoadedCityModel) -> tuple[TileSource | None, float, dict[str, str]]:
-    """Where tiles come from, the size of a cell, and hashes of the images."""
+def _images(config: MapConfig, city: City, loaded: LoadedCityModel) -> tuple[TileSource | None, float]:
+    """Where tiles come from, and the size of a cell."""
     model = loaded.model
     fitted = model.fitted
     assert isinstance(fitted, FittedPlaceAndDay)
@@ -204,10 +216,9 @@ def _images(config: MapConfig, city: City, loaded: LoadedCityModel) -> tuple[Til
     if config.scenes is not None:
         catalogue = scenes_of_map(config, config.scenes, city, model, grid)
         found = SceneTiles(catalogue, grid, city, config.min_valid_fraction, model.max_cloud_fraction)
-        hashes = {str(path.name): file_hash(path) for scene in catalogue.scenes for path in scene.files}
-        return found, config.spacing_metres or SPACING, hashes
+        return found, config.spacing_metres or SPACING
     if fitted.ground is None or not fitted.process.blocks:
-        return None, config.spacing_metres or SPACING, {}
+        return None, config.spacing_metres or SPACING
     archive = open_archive(archive_folder(config.root, city.name))
     loaded.check(archive)
     clear = clear_archive(archive, model.max_cloud_fraction)
@@ -217,8 +228,7 @@ def _images(config: MapConfig, city: City, loaded: LoadedCityModel) -> tuple[Til
             f"{archive.folder}: holds no grid between the stations, expected one (prepare --grid-metres) or --scenes"
         )
     spacing = config.spacing_metres or grid_spacing(sites)
-    hashes = {"archive_sha256": archive.metadata.content_sha256}
-    return ArchiveTiles(clear, grid.crs, NEAREST_SPACINGS * max(spacing, grid_spacing(sites))), spacing, hashes
+    return ArchiveTiles(clear, grid.crs, NEAREST_SPACINGS * max(spacing, grid_spacing(sites))), spacing
 
 
 def grid_spacing(sites: pd.DataFrame) -> float:

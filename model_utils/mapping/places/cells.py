@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,6 +45,10 @@ class MapCells:
     def blocks(self, metres: float = BLOCK_METRES) -> Blocks:
         """The cells inside, in blocks of about so many metres squared."""
         return Blocks(self, min(max(1, round(metres / self.grid.spacing)), MOST_CELLS_A_SIDE))
+
+    def sha256(self) -> str:
+        """Of where they lie."""
+        return hashlib.sha256(f"{self.grid}".encode() + np.packbits(self.inside).tobytes()).hexdigest()
 
     def named(self, east: NDArray[np.integer], north: NDArray[np.integer]) -> pd.DataFrame:
         """Cells of the lattice that the grid is a part of, as `Blocks` has them without row and column.
