@@ -68,6 +68,8 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             temporary.rename(folder)
             sync(folder.parent)
     finally:
+        if old.exists() and not folder.exists():  # stopped just between
+            old.rename(folder)
         shutil.rmtree(temporary, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
 

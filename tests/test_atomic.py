@@ -68,6 +68,25 @@ def test_a_failure_leaves_what_was_there_and_nothing_beside_it(tmp_path: Path) -
     assert [each.name for each in path.parent.iterdir()] == ["numbers.txt"]
 
 
+def test_a_folder_is_as_it_was_when_its_replacement_is_stopped_in_the_last_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "first").touch()
+    rename = Path.rename
+
+    def stopped(path: Path, target: Path) -> Path:
+        if target == folder and path.name.endswith(".partial"):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", stopped)
+    with pytest.raises(KeyboardInterrupt), atomic.replacing_folder(folder) as temporary:
+        (temporary / "second").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["results", "first"]
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS])
 def test_what_the_file_system_refuses_is_one_line_that_names_the_file(tmp_path: Path, number: int) -> None:
     path = tmp_path / "numbers.txt"

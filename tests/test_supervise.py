@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -124,6 +126,43 @@ def test_writes_all_it_promises(small_root, whole):
     saved = yaml.safe_load((folder / "config.yaml").read_text())
     assert saved["start"] == "randomly_initialized"
     assert run_experiment(experiment) == statistics  # kept, not run again
+
+
+def test_results_stand_until_others_take_their_place(small_root, monkeypatch):
+    """A process that is killed in between leaves them, or what the next run finds; what it left itself goes then."""
+    experiment = config(small_root)
+    folder = results_folder(small_root, "Delhi", experiment.experiment)
+    first = run_experiment(experiment)
+    (folder / "old").touch()
+
+    class Killed(BaseException):
+        pass
+
+    rename, rmtree = Path.rename, shutil.rmtree
+
+    def killed(path, target):
+        if target == folder:
+            raise Killed
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", killed)
+        patched.setattr(shutil, "rmtree", lambda path, **_: rmtree(path) if path == folder else None)
+        with pytest.raises(Killed):
+            run_experiment(replace(experiment, overwrite=True))
+    assert [path.parent.name for path in folder.parent.rglob("old")] == [f".{folder.name}.old"]
+    assert run_experiment(replace(experiment, overwrite=True)) == first
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_an_experiment_takes_no_place_but_that_of_one(small_root):
+    experiment = config(small_root)
+    folder = results_folder(small_root, "Delhi", experiment.experiment)
+    folder.mkdir(parents=True)
+    (folder / "map.nc").touch()
+    with pytest.raises(InputError, match="found something else than an experiment there; --overwrite replaces it"):
+        run_experiment(experiment)
+    assert (folder / "map.nc").exists()
 
 
 @pytest.mark.parametrize("folds", [None, 3])

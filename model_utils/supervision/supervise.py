@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,14 +105,9 @@ def _kept_or_run(config: SuperviseConfig, city: City, folder: Path) -> dict[str,
         print(f"{folder}: already done with these settings; nothing to do", flush=True)
         return _kept(folder / "statistics.json")
 
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
+    with atomic.replacing_folder(folder) as partial:
         statistics = _run(config, archive, clear, labelled, run, split, start, cloudy, partial)
         atomic.write_text(partial / IDENTITY, identity)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return statistics
 
 
@@ -197,8 +190,10 @@ def _rows_shown(predictions: pd.DataFrame, run: Run, config: SuperviseConfig) ->
 
 def _stands(folder: Path, identity: str, overwrite: bool) -> bool:
     described = folder / IDENTITY
-    if overwrite or not described.exists():
+    if overwrite or not folder.exists():
         return False
+    if not described.exists():
+        raise InputError(f"{folder}: found something else than an experiment there; --overwrite replaces it")
     if described.read_text(encoding="utf-8") != identity:
         raise InputError(
             f"{folder}: holds an experiment with other settings, weights or archive; --overwrite replaces it"
