@@ -329,13 +329,32 @@ def test_dates_whose_air_or_weather_is_not_known() -> None:
     mean, variance = heads.predict(new, air.features[:2], air.ground)
     assert heads.with_air is not None
     assert variance[0] == heads.with_air.variance  # a known site on a new date tells its air
-    assert variance[1] == heads.without_air.variance  # a new site on its only date does not
+    assert variance[1] > heads.without_air.variance  # a new site on its only date does not, nor is it known how warm
     typical = new.assign(temperature_c=[5.0, heads.weather.typical[list(heads.weather.names).index("temperature_c")]])
     np.testing.assert_array_equal(heads.predict(typical, air.features[:2], air.ground)[0], mean)
     assert np.isfinite(heads.predict(new.drop(columns=["temperature_c", "pressure_hpa"]), None, air.ground)[0]).all()
     nothing = Air(weather=False)
     mean, _ = nothing.fit(kept, images=False).predict(nothing.at_dates(), None, None)
     assert np.isfinite(mean).all()
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_without_the_weather_a_day_is_as_uncertain_as_is_said(images: bool) -> None:
+    """A map of new scenes knows no weather of their dates: an interval as if it were known would hold half of them."""
+    ratios = []
+    for seed in range(5):
+        air, kept = Air(dates=240, haze=0.02, seed=seed), np.arange(240) < 160
+        told = air.rows.assign(
+            temperature_c=air.rows["temperature_c"].where(np.isin(air.rows["local_date"], air.dates[kept]))
+        )
+        air.rows = told.assign(pressure_hpa=told["pressure_hpa"].where(told["temperature_c"].notna()))
+        heads = air.fit(kept, images)
+        mean, variance = heads.predict(air.at_dates(), None, air.ground if images else None)
+        ratios.append(((air.level - mean) ** 2 / variance)[~kept].mean())
+        own = heads.with_air if images else heads.without_air
+        assert own is not None
+        assert (variance[kept] == own.variance).mean() > 0.95  # a date that no site has seen has no weather either
+    assert 0.8 < np.mean(ratios) < 1.25
 
 
 def test_saved_and_loaded_heads_say_the_same(tmp_path: Path) -> None:

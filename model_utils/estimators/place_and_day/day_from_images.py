@@ -85,12 +85,15 @@ class DayFromImages(Saved):
     def predict(
         self, samples: pd.DataFrame, features: NDArray[np.float32] | None, ground: Ground | None
     ) -> tuple[Floats, Floats]:
-        """Mean and variance of the day effect at n rows, by heads that never trained on the row's date."""
+        """Mean and variance of the day effect at n rows, by heads that never trained on the row's date.
+
+        Weather that is not known counts as typical, and the variance has what it could have told.
+        """
         known = pd.Index(self.dates).get_indexer(pd.Index(samples["local_date"].to_numpy("datetime64[ns]")))
         head = np.where(known >= 0, np.append(self.group, GROUPS)[known], GROUPS)
-        rest = _weather_and_season(self.weather, samples)
+        rest, unknown = _weather_and_season(self.weather, samples)
         mean = self.without_air.intercepts[head] + (rest * self.without_air.weights[head]).sum(axis=1)
-        variance = np.full(len(samples), self.without_air.variance)
+        variance = self.without_air.variance + self._untold(unknown, self.without_air.weights[head])
         if self.with_air is None or ground is None:
             return mean, variance
         air_of_dates, date = ground.air_of_dates(samples, features)
@@ -98,7 +101,20 @@ class DayFromImages(Saved):
         inputs = np.column_stack([air, rest])
         seen = np.isfinite(air).all(axis=1)
         by_air = self.with_air.intercepts[head] + (inputs * self.with_air.weights[head]).sum(axis=1)
-        return np.where(seen, by_air, mean), np.where(seen, self.with_air.variance, variance)
+        by_air_variance = self.with_air.variance + self._untold(unknown, self.with_air.weights[head][:, air.shape[1] :])
+        return np.where(seen, by_air, mean), np.where(seen, by_air_variance, variance)
+
+    def _untold(self, unknown: NDArray[np.bool_], weights: Floats) -> Floats:
+        """Mean square of what weather would add to n rows if it were known, log units.
+
+        Args:
+            unknown: Which names of the weather are not known, n x k.
+            weights: Of weather and season, n x (k + 2).
+        """
+        whole = self.weather.of_date[np.isfinite(self.weather.of_date).all(axis=1)] - self.weather.typical
+        moments = whole.T @ whole / max(len(whole), 1)
+        missed = unknown * weights[:, : unknown.shape[1]]
+        return np.asarray(((missed @ moments) * missed).sum(axis=1))
 
 
 def fit_day_from_images(
@@ -121,7 +137,7 @@ def fit_day_from_images(
         centre, directions = _air_components(ground)
         air = (ground.air_of(rows, None) - centre) @ directions.T
     group = np.random.default_rng(seed).permutation(len(dates)) % GROUPS
-    rest = _weather_and_season(weather, rows)
+    rest, _ = _weather_and_season(weather, rows)
     seen = np.isfinite(air).all(axis=1)
     with_air = None
     if len(directions) and seen.sum() >= LEAST_DATES:
@@ -188,8 +204,13 @@ def _air_components(ground: Ground) -> tuple[Floats, Floats]:
     return centre, directions[kept] / spread[kept, None] * np.sqrt(len(air))
 
 
-def _weather_and_season(weather: WeatherInputs, samples: pd.DataFrame) -> Floats:
-    """Temperature, humidity and pressure of each row's date, where there are any, and the year's cosine and sine."""
+def _weather_and_season(weather: WeatherInputs, samples: pd.DataFrame) -> tuple[Floats, NDArray[np.bool_]]:
+    """Weather and season of each row, and which of the weather is not known.
+
+    Returns:
+        Of the row's date as `weather.names` has it, typical where it is not known, and the year's cosine and sine,
+        n x (k + 2); and where it is not known, n x k.
+    """
     date = samples["local_date"].to_numpy("datetime64[ns]")
     known = pd.Index(weather.dates).get_indexer(pd.Index(date))
     names = list(weather.names)
@@ -201,4 +222,4 @@ def _weather_and_season(weather: WeatherInputs, samples: pd.DataFrame) -> Floats
         of_date[other] = medians.loc[date[other]].to_numpy()
     filled = np.where(np.isnan(of_date), weather.typical, of_date)
     w = 2 * np.pi * pd.DatetimeIndex(date).day_of_year.to_numpy() / 365.25
-    return np.column_stack([filled, np.cos(w), np.sin(w)])
+    return np.column_stack([filled, np.cos(w), np.sin(w)]), np.isnan(of_date)
