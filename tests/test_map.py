@@ -119,14 +119,14 @@ def test_points_have_what_the_map_has_around_them(town):
     said = predict_at(given, pd.concat([points, outside], ignore_index=True))
     assert len(said) == 13 * len(dataset["time"])
     assert said.loc[said["label"] == "far", "reason"].eq("outside_images").all()
-    assert said.loc[said["label"] == "far", "pm25"].isna().all()
+    assert said.loc[said["label"] == "far", ["pm25", "aqi"]].isna().all(axis=None)  # -1 would enter a mean
     from rasterio.warp import transform
 
     for row in said[said["label"] == "p"].itertuples():
         (x,), (y,) = transform("EPSG:4326", job.cells.grid.crs, [row.longitude], [row.latitude])
         cell = dataset.sel(time=row.time).sel(x=x, y=y, method="nearest")
         assert REASON[row.reason] == int(cell["reason"])
-        assert row.aqi == int(cell["aqi"])
+        assert (-1 if pd.isna(row.aqi) else row.aqi) == int(cell["aqi"])
         for name in ("pm25", "pm25_lower", "pm25_upper", "pm25_sd"):
             np.testing.assert_allclose(getattr(row, name), float(cell[name]), rtol=1e-4)
 

@@ -150,7 +150,7 @@ def predict_at(config: MapConfig, points: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A row a point and time, by time and then in the order of the points: the columns of the points, time (first
         day), pm25, pm25_lower, pm25_upper, pm25_sd (ug/m3), place_effect (%), dissimilarity, inside_applicability,
-        aqi, reason.
+        aqi, reason. What is not known is missing.
 
     Raises:
         InputError: As `map_job` says.
@@ -210,6 +210,7 @@ class _Places:
         why = np.concatenate([part[4] for part in parts])
         level = np.where(why == REASON["value"], mean, np.nan)
         inside = pd.Series(self._dissimilarity <= self._threshold, dtype="boolean")
+        aqi = pd.Series(pm25_sub_index(level, first, self._job.scale), dtype="Int16")
         return pd.DataFrame(
             {
                 "time": first,
@@ -220,7 +221,7 @@ class _Places:
                 "place_effect": 100 * np.expm1(self._place),
                 "dissimilarity": self._dissimilarity,
                 "inside_applicability": inside.mask(~np.isfinite(self._dissimilarity)),
-                "aqi": pm25_sub_index(level, first, self._job.scale),
+                "aqi": aqi.mask(~np.isfinite(level)),
                 "reason": pd.Series(REASONS, dtype="str").loc[why].to_numpy(),
             }
         )
