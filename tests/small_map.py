@@ -45,6 +45,7 @@ def small_map(rows: int = 20, columns: int = 30, dates: int = 3, seed: int = 0) 
         "title": "PM2.5 of Delhi",
         "city": "Delhi",
         "period": "day",
+        "time_zone": "Asia/Kolkata",
         "spacing_m": 300.0,
         "epsg": 32643,
         "simulated": "all",

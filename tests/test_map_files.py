@@ -85,6 +85,21 @@ def test_the_item_finds_its_files_and_is_valid(dataset, tmp_path):
     assert item.validate()
 
 
+@pytest.mark.parametrize(
+    ("zone", "start", "end"),
+    [
+        ("Asia/Kolkata", "2019-10-31T18:30:00Z", "2019-11-10T18:30:00Z"),
+        ("Asia/Shanghai", "2019-10-31T16:00:00Z", "2019-11-10T16:00:00Z"),
+        ("America/Sao_Paulo", "2019-11-01T03:00:00Z", "2019-11-11T03:00:00Z"),
+    ],
+)
+def test_the_item_s_days_are_those_of_the_place(zone, start, end):
+    """Bounds are local midnights, and a STAC time is UTC: a search by hours would miss the first ones of a day."""
+    dataset = small_map(dates=2)
+    properties = stac_item(dataset.assign_attrs(time_zone=zone), {}, {}).to_dict()["properties"]
+    assert (properties["start_datetime"], properties["end_datetime"]) == (start, end)
+
+
 def test_the_item_s_projection_is_that_of_every_file(dataset, tmp_path):
     """Fields of the projection extension, which say for all files what rasterio says of each."""
     files = write_geotiffs(dataset, tmp_path / "layers")

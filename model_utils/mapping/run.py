@@ -150,6 +150,7 @@ def _attributes(job: MapJob) -> dict[str, object]:
         "title": f"PM2.5 of {job.city.name}",
         "city": job.city.name,
         "period": job.config.period,
+        "time_zone": job.city.time_zone,
         "spacing_m": job.cells.grid.spacing,
         "epsg": int(job.cells.grid.crs.removeprefix("EPSG:")),
         **_resolution(job),

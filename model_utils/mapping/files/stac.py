@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pystac
 import xarray as xr
@@ -20,7 +22,7 @@ NETCDF = "application/x-netcdf"
 
 
 def stac_item(dataset: xr.Dataset, files: Mapping[str, Sequence[str]], others: Mapping[str, str]) -> pystac.Item:
-    """Describes a map.
+    """Describes a map; its days begin at midnight of the place, which STAC counts in UTC.
 
     Args:
         dataset: As `layers.as_dataset` makes it.
@@ -35,14 +37,14 @@ def stac_item(dataset: xr.Dataset, files: Mapping[str, Sequence[str]], others: M
         "type": "Polygon",
         "coordinates": [[[west, south], [east, south], [east, north], [west, north], [west, south]]],
     }
-    bounds = dataset["time_bnds"].to_numpy()
+    bounds, zone = dataset["time_bnds"].to_numpy(), str(dataset.attrs["time_zone"])
     item = pystac.Item(
         id=f"pm25-{dataset.attrs['city']}-{dataset.attrs['period']}".lower(),
         geometry=transform_geom(code, WGS84, outline, precision=7),
         bbox=[round(value, 7) for value in transform_bounds(code, WGS84, west, south, east, north, densify_pts=21)],
         datetime=None,
-        start_datetime=pd.Timestamp(bounds.min()).tz_localize("UTC").to_pydatetime(),
-        end_datetime=pd.Timestamp(bounds.max()).tz_localize("UTC").to_pydatetime(),
+        start_datetime=_utc(bounds.min(), zone),
+        end_datetime=_utc(bounds.max(), zone),
         properties={
             "title": dataset.attrs["title"],
             "pm25:city": dataset.attrs["city"],
@@ -76,6 +78,12 @@ def stac_item(dataset: xr.Dataset, files: Mapping[str, Sequence[str]], others: M
         role = "data" if media == NETCDF else "overview"
         item.add_asset(Path(href).name, pystac.Asset(href=href, title=title, media_type=media, roles=[role]))
     return item
+
+
+def _utc(midnight: np.datetime64, zone: str) -> datetime:
+    """The moment of a local midnight; where clocks skip it, the day begins when they go on."""
+    local = pd.Timestamp(midnight).tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
+    return local.tz_convert("UTC").to_pydatetime()
 
 
 def write_item(item: pystac.Item, path: Path) -> None:
