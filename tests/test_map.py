@@ -17,7 +17,7 @@ from model_utils.archive.reader import open_archive
 from model_utils.cli.main import main
 from model_utils.estimators.city_model import load_city_model
 from model_utils.mapping.config import MapConfig
-from model_utils.mapping.job import grid_spacing, map_job
+from model_utils.mapping.job import grid_spacing, map_job, opened
 from model_utils.mapping.layers import REASON
 from model_utils.mapping.points import predict_at
 from model_utils.mapping.run import predict_map
@@ -107,6 +107,24 @@ def test_a_day_without_readings_is_told_by_its_images(town):
     unseen = dataset.isel(time=~seen)
     assert np.isnan(unseen["pm25"]).all()
     assert set(np.unique(unseen["reason"])) == {REASON["day_unknown"], REASON["outside_area"]}
+
+
+def test_only_scenes_of_new_days_are_cut_for_their_air(town, monkeypatch):
+    """The model knows the air of the others: cutting them at all its sites takes longer than the map."""
+    from model_utils.mapping.places import sources
+
+    job = opened(config(town, scenes=town / "all", spacing_metres=SPACING))
+    whole, cut = job.air(), []
+
+    def counted(scene, *given):
+        cut.append(scene.time_utc.date())
+        return cut_scene(scene, *given)
+
+    cut_scene = sources.cut_scene
+    monkeypatch.setattr(sources, "cut_scene", counted)
+    np.testing.assert_array_equal(job.air(), whole)
+    assert np.isfinite(whole).all()
+    assert cut == [day.date() for day in DAYS[IN_ARCHIVE:]]
 
 
 def test_points_have_what_the_map_has_around_them(town):

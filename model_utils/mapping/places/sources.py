@@ -68,8 +68,8 @@ class TileSource(Protocol):
     def shows(self, cells: pd.DataFrame) -> NDArray[np.bool_]:
         """Whether its images reach each cell at all, under clouds or not."""
 
-    def clear_tiles(self, cells: pd.DataFrame) -> Iterator[Tiles]:
-        """All clear tiles around some cells (east_m, north_m), date after date."""
+    def clear_tiles(self, cells: pd.DataFrame, dates: pd.DatetimeIndex | None = None) -> Iterator[Tiles]:
+        """Clear tiles around some cells (east_m, north_m), date after date: of all dates, or of those given."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,12 @@ class SceneTiles:
             shown |= in_height & (box.west <= longitude) & (longitude <= box.east)
         return shown
 
-    def clear_tiles(self, cells: pd.DataFrame) -> Iterator[Tiles]:
+    def clear_tiles(self, cells: pd.DataFrame, dates: pd.DatetimeIndex | None = None) -> Iterator[Tiles]:
         """A scene after the other, by their local dates."""
         by_date = sorted(zip(self._days, range(len(self._days)), strict=True))
         for day, number in by_date:
+            if dates is not None and day not in dates:
+                continue
             scene = self.catalogue.scenes[number]
             for cut in cut_scene(scene, cells, self.grid, self.min_valid_fraction, self.max_cloud_fraction):
                 if len(cut.positions):
@@ -165,7 +167,7 @@ class ArchiveTiles:
         """Whether a site is near enough."""
         return self._nearest(cells) >= 0
 
-    def clear_tiles(self, cells: pd.DataFrame) -> Iterator[Tiles]:
+    def clear_tiles(self, cells: pd.DataFrame, dates: pd.DatetimeIndex | None = None) -> Iterator[Tiles]:
         """A date after the other."""
         site = self._nearest(cells)
         names = self._sites["site_id"].to_numpy(object)
@@ -176,9 +178,11 @@ class ArchiveTiles:
             if each >= 0:
                 cells_of.setdefault(each, []).append(position)
         rows = np.flatnonzero(np.isin(number, list(cells_of)))
-        dates = samples["local_date"].to_numpy("datetime64[ns]")[rows]
-        for date in np.unique(dates):
-            chosen = rows[dates == date]
+        date_of = samples["local_date"].to_numpy("datetime64[ns]")[rows]
+        for date in np.unique(date_of):
+            if dates is not None and date not in dates:
+                continue
+            chosen = rows[date_of == date]
             for start in range(0, len(chosen), ARCHIVE_TILES):
                 some = chosen[start : start + ARCHIVE_TILES]
                 positions = [cells_of[each] for each in number[some].tolist()]
