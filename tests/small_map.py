@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from model_utils.mapping.layers import as_dataset, day_bounds
+from model_utils.mapping.layers import as_dataset
 from model_utils.mapping.places.grid import MapGrid
 
 
@@ -53,4 +53,5 @@ def small_map(rows: int = 20, columns: int = 30, dates: int = 3, seed: int = 0) 
         "interval_level": 0.9,
         "model_sha256": "0" * 64,
     }
-    return as_dataset(grid, day_bounds(days), layers, attributes)
+    bounds = np.stack([days.to_numpy(), (days + pd.Timedelta(days=1)).to_numpy()], axis=1)
+    return as_dataset(grid, bounds, layers, attributes)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 from pyproj import CRS
@@ -154,8 +153,3 @@ def as_dataset(
             described[_ANCILLARY] = " ".join(beside)
         dataset[name] = (dimensions, values.astype(layer.dtype, copy=False), described)
     return dataset
-
-
-def day_bounds(dates: pd.DatetimeIndex) -> NDArray[np.datetime64]:
-    """First instant and end of each day, T x 2."""
-    return np.stack([dates.to_numpy(), (dates + pd.Timedelta(days=1)).to_numpy()], axis=1)

@@ -154,7 +154,7 @@ def _run(
     statistics = experiment_statistics(
         config, archive, labelled, run, split, start, predictions, learnt, others, cloudy
     )
-    write_predictions(folder / "predictions.parquet", _rows_shown(predictions, run, config))
+    write_predictions(folder / "predictions.parquet", _rows_shown(predictions, config))
     write_statistics(folder, config.experiment, statistics)
     write_figures(folder / "figures", predictions, statistics, learning_curve(learnt[0]), archive.metadata.simulated)
     if len(run.folds) > 1:  # the folds judge the procedure: the model that a map is made of knows all stations
@@ -178,7 +178,7 @@ def _run(
     return statistics
 
 
-def _rows_shown(predictions: pd.DataFrame, run: Run, config: SuperviseConfig) -> pd.DataFrame:
+def _rows_shown(predictions: pd.DataFrame, config: SuperviseConfig) -> pd.DataFrame:
     """The rows for `predictions.parquet`; those that early stopping looked at are told from the other training rows."""
     training = (predictions["split"] == "train").to_numpy()
     if config.estimator == "place_and_day" or not training.any():

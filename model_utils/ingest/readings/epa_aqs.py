@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
@@ -95,7 +93,7 @@ def _frames(source: Source, format: str) -> tuple[list[pd.DataFrame], Gathered]:
         left_out += outside
         if len(rows) == 0:
             continue
-        frame = _frame(rows, source, path)
+        frame = _frame(rows, source)
         if format == HOURLY:
             day, clock = iso_times(rows, "Date GMT", zoned=False), rows.texts("Time GMT")
             hours = pd.to_timedelta(clock.where(clock.str.fullmatch(r"[0-9]{2}:[0-9]{2}")) + ":00", errors="coerce")
@@ -145,7 +143,7 @@ def _around(rows: Rows, source: Source) -> tuple[Rows, int]:
     return rows.taken(chosen), len(rows) - chosen.size
 
 
-def _frame(rows: Rows, source: Source, path: Path) -> pd.DataFrame:
+def _frame(rows: Rows, source: Source) -> pd.DataFrame:
     digits = {"State Code": 2, "County Code": 3, "Site Num": 4}
     codes = [rows.texts(name).str.zfill(width) for name, width in digits.items()]
     value = rows.numbers("Sample Measurement" if "Sample Measurement" in rows.columns else "Arithmetic Mean")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import rasterio
 import xarray as xr
@@ -77,9 +76,3 @@ def time_label(dataset: xr.Dataset, number: int) -> str:
         "year": f"{first:%Y}",
     }
     return labels[str(dataset.attrs["period"])]
-
-
-def read_layer(path: Path) -> np.ndarray:
-    """The numbers of a layer's file."""
-    with rasterio.open(path) as file:
-        return np.asarray(file.read(1))
