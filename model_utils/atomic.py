@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from model_utils.errors import InputError
+from model_utils.errors import InputError, UnwritableError
 
 _NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "file too large"}
 _UMASK = os.umask(0o077)
@@ -27,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
     After an exception, Ctrl-C included, the temporary file is removed and `path` is as it was.
 
     Raises:
-        InputError: The disk is full, or the file may not be written; says which.
+        UnwritableError: The disk is full, or the file may not be written; says which.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
@@ -51,7 +51,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     in which one folder takes the place of the other leaves neither; the old one comes back with the next call.
 
     Raises:
-        InputError: The disk is full, or the folder may not be written; says which.
+        UnwritableError: The disk is full, or the folder may not be written; says which.
     """
     temporary, old = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "old"))
     try:
@@ -123,7 +123,7 @@ def _refusals_named(path: Path, temporary: Path) -> Iterator[None]:
         if refusal is None:
             raise
         reason = _NO_ROOM.get(refusal.errno or 0) or (refusal.strerror or str(refusal)).lower()
-        raise InputError(f"{path}: cannot be written: {reason}") from error
+        raise UnwritableError(f"{path}: cannot be written: {reason}") from error
 
 
 def _refusal(temporary: Path) -> OSError | None:

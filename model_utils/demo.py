@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
-from model_utils.errors import InputError
+from model_utils.errors import InputError, UnwritableError
 from model_utils.locking import InUseError
 from model_utils.project import SHIPPED_ROOT, archive_folder, results_folder
 
@@ -151,7 +151,7 @@ def _kept_or_anew(run: Callable[[Config], Result], config: Config, anew: Config)
     """Keeps or goes on with what stands; replaces it where an earlier version or city of the demo left it."""
     try:
         return run(config)
-    except InUseError:
+    except (InUseError, UnwritableError):
         raise
     except InputError:
         return run(anew)

@@ -1,4 +1,4 @@
-"""The one exception that means: what the user gave is wrong."""
+"""The exception that means: what the user gave is wrong."""
 
 
 class InputError(ValueError):
@@ -7,6 +7,10 @@ class InputError(ValueError):
     The message is one line that names the file, row or key, what was found and what was expected.
     The command line prints it on stderr and exits with code 2.
     """
+
+
+class UnwritableError(InputError):
+    """The disk is full, or does not let something be written; nothing is wrong with the input."""
 
 
 def flag(name: str) -> str:

@@ -6,7 +6,26 @@ import json
 
 import pytest
 
-from model_utils.demo import ROWS, DemoConfig, demo
+from model_utils.demo import ROWS, DemoConfig, _kept_or_anew, demo
+from model_utils.errors import InputError, UnwritableError
+
+
+@pytest.mark.parametrize(("error", "runs"), [(InputError("made anew"), 2), (UnwritableError("the disk is full"), 1)])
+def test_a_full_disk_is_no_reason_to_begin_anew(error, runs):
+    tried = []
+
+    def run(config):
+        tried.append(config)
+        if config == "kept":
+            raise error
+        return config
+
+    if runs == 1:
+        with pytest.raises(UnwritableError):
+            _kept_or_anew(run, "kept", "anew")
+    else:
+        assert _kept_or_anew(run, "kept", "anew") == "anew"
+    assert len(tried) == runs
 
 
 @pytest.mark.slow

@@ -217,6 +217,7 @@ def test_a_month_is_the_mean_of_its_days(town):
     reach = load_city_model(town / "model").model.reach
     spread = days["pm25_sd"].groupby("time.month").mean().to_numpy()
     np.testing.assert_allclose(months["pm25_upper"], by_hand + reach["month"] * spread, rtol=1e-5)
+    np.testing.assert_allclose(months["pm25_sd"], spread * reach["month"] / reach["day"], rtol=1e-5)
     assert reach["month"] < reach["day"]
     assert [str(value)[:10] for value in months["time_bnds"].to_numpy().ravel()] == [
         *("2019-01-01", "2019-02-01", "2019-02-01", "2019-03-01")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -88,8 +88,8 @@ class MapJob:
 
     @property
     def precision(self) -> EmbeddingPrecision:
-        """Of the embeddings on this machine."""
-        return "bf16-mixed" if resolve_precision(self.config.precision, "cpu") == "bf16-mixed" else "32-true"
+        """Of the embeddings, in whatever process."""
+        return "bf16-mixed" if self.config.precision == "bf16-mixed" else "32-true"
 
     @property
     def new_days(self) -> pd.DatetimeIndex:
@@ -183,6 +183,11 @@ def map_job(config: MapConfig) -> MapJob:
     Raises:
         InputError: The model, the images, the area or the dates are not what they should be.
     """
+    # once for all processes, which may run on machines of several kinds
+    resolved: EmbeddingPrecision = "32-true"
+    if resolve_precision(config.precision, "cpu") == "bf16-mixed":
+        resolved = "bf16-mixed"
+    config = replace(config, precision=resolved)
     city = load_city(config.city, config.root)
     folder = model_folder(config.model)
     loaded = load_city_model(folder)

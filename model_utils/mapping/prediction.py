@@ -114,7 +114,7 @@ class PeriodMeans:
 
     Attributes:
         mean: ug/m3; NaN where no date of the period is known.
-        sd: Mean of the dates' standard deviations, which intervals of periods are calibrated in.
+        sd: Standard deviation: of a period the mean of its dates', narrower as its interval is than a day's.
         lower: Of the 90 % interval, 0 or more; NaN without calibration.
         upper: Of the interval.
     """
@@ -146,5 +146,8 @@ def period_means(
     np.add.at(dates, period, known)
     with np.errstate(invalid="ignore"):
         average, spread = (np.where(dates > 0, sums / dates, np.nan) for sums in (totals, spreads))
-    half = reach.get(length, np.nan) * spread
+    wide = reach.get(length, np.nan)
+    half = wide * spread
+    if length != "day":  # errors of days partly cancel, by as much as the intervals say
+        spread = spread * (wide / reach["day"] if reach.get("day") else np.nan)
     return PeriodMeans(average, spread, np.maximum(average - half, 0.0), average + half)

@@ -116,15 +116,19 @@ def _resolution(dataset: xr.Dataset) -> str:
 
 
 def _statistics(results: Path) -> tuple[list[dict[str, str]], list[str]]:
-    """The table of the experiment that the model comes from, and what to keep in mind; empty without one."""
-    path = results / "statistics.json"
-    if not path.is_file():
+    """The table of the experiment that the model comes from, and what to keep in mind; empty without one.
+
+    What lies beside a model that was copied somewhere may be anything.
+    """
+    try:
+        statistics = json.loads((results / "statistics.json").read_text(encoding="utf-8"))
+        rows = {statistics["experiment"]: statistics, **statistics["other_estimators"], **statistics["references"]}
+        names, *lines = table_rows(rows)
+        tested = str(statistics["split"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return [], []
-    statistics = json.loads(path.read_text(encoding="utf-8"))
-    rows = {statistics["experiment"]: statistics, **statistics["other_estimators"], **statistics["references"]}
-    names, *lines = table_rows(rows)
     notes = [
-        f"Test stations: {statistics['split']}. spatial_r is the correlation of the stations' departures from the same "
+        f"Test stations: {tested}. spatial_r is the correlation of the stations' departures from the same "
         "day's mean, which is what a map is for; nearly all other variation is from day to day.",
         *marks_explained(rows),
     ]
