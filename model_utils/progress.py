@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -34,26 +35,41 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def shown(blocks: Iterable[Block], total: int, what: str) -> Iterator[Block]:
-    """Passes blocks on and shows on stderr how many of `total` items they held so far."""
-    done = 0
+@contextmanager
+def reported(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    """Gives a function that takes how many of `total` items are done so far, and shows that on stderr."""
     if not sys.stderr.isatty():
-        tenth, began = 0, time.monotonic()
-        said = began
-        for block in blocks:
-            yield block
-            done += len(block)
-            now = time.monotonic()
-            if done * 10 // total > tenth or now - said >= MOST_SECONDS_SILENT:
-                tenth, said = done * 10 // total, now
-                print(f"{what}: {done} of {total}{pace(done, total, now - began)}", file=sys.stderr, flush=True)
+        yield _Lines(total, what)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+class _Lines:
+    """A line in a log for each tenth, and at least one a minute."""
+
+    def __init__(self, total: int, what: str) -> None:
+        self._total, self._what, self._tenth = total, what, 0
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        now, tenth = time.monotonic(), done * 10 // self._total
+        if tenth > self._tenth or now - self._said >= MOST_SECONDS_SILENT:
+            self._tenth, self._said = tenth, now
+            told = pace(done, self._total, now - self._began)
+            print(f"{self._what}: {done} of {self._total}{told}", file=sys.stderr, flush=True)
+
+
+def shown(blocks: Iterable[Block], total: int, what: str) -> Iterator[Block]:
+    """Passes blocks on and shows on stderr how many of `total` items they held so far."""
+    done = 0
+    with reported(total, what) as report:
         for block in blocks:
             yield block
-            progress.advance(task, len(block))
+            done += len(block)
+            report(done)
 
 
 def counted(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:

@@ -70,6 +70,16 @@ def test_fine_tuning_keeps_its_best_epoch(small_root):
     assert (error**2).mean() == pytest.approx(fitted.history["validation_loss"].min(), rel=0.05)
 
 
+def test_fine_tuning_says_how_far_it_is(small_root, monkeypatch, capsys):
+    monkeypatch.setattr("model_utils.pace.MOST_SECONDS_SILENT", 0.0)
+    labelled, validation, start = to_be_tuned(small_root)
+    settings = FineTuneSettings(epochs=2, batch_size=16)
+    finetune(labelled, labelled.samples["pm25"].to_numpy(np.float64), validation, start, settings)
+    steps = 2 * int(np.ceil((~validation).sum() / 16))
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1].startswith(f"fine-tuning: epoch 2 of 2, step {steps} of {steps}")
+
+
 def test_fine_tuning_from_random_numbers_stays_near_the_readings(small_root):
     """A random encoder's features vary little at first: in units of that, they exploded as it trained."""
     settings = FineTuneSettings(epochs=3, learning_rate=1e-3, encoder_learning_rate=1e-3)

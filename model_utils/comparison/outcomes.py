@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich.progress import track
 
 from model_utils.comparison.cells import Cell, read_cell
 from model_utils.comparison.methods import MethodEntry
 from model_utils.evaluation.paired import Replicates, replicates
 from model_utils.evaluation.scores import PERIOD
+from model_utils.progress import counted
 
 KEYS = (
     *("spatial_r", "spatial_rmse", "rmse", "mae", "nrmse", "r2", "spatial_r_paper"),
@@ -83,7 +82,7 @@ def score_outcomes(outcomes: Sequence[Outcome], draws: int, seed: int) -> list[R
         temporal_r only where it means something. Seeds of one draw are averaged, so a run is a draw.
     """
     scored = []
-    for outcome in track(outcomes, "scoring", disable=not sys.stdout.isatty(), transient=True):
+    for outcome in counted(outcomes, len(outcomes), "rows scored"):
         fewer = max(1, draws // MANY_RUNS) if outcome.design == "label_efficiency" else draws
         runs = list(outcome.runs.values())
         replicated = replicates(runs, _keys(outcome), fewer, seed)

@@ -27,10 +27,12 @@ from model_utils.estimators.head import FittedHead, RegressionHead, fitted_head
 from model_utils.features.starting_encoder import StartingEncoder, starting_encoder
 from model_utils.features.starts import EncoderSource
 from model_utils.hardware import resolve_precision
+from model_utils.pace import Pace
 from model_utils.quiet import quiet_lightning
 from model_utils.sampling.batches import PairBatchSampler
 from model_utils.sampling.splits import validation_rows
 
+_IF_LONG = "it may stop early; --epochs makes it shorter, a GPU faster"
 LARGEST_TILE = 4096
 """Pixels; a file that says more is wrong."""
 
@@ -283,7 +285,7 @@ def finetune(
             accelerator=settings.accelerator,
             devices=1,
             precision=resolve_precision(settings.precision, settings.accelerator),  # type: ignore[arg-type]
-            callbacks=[EarlyStopping("validation_loss", patience=settings.patience)],
+            callbacks=[EarlyStopping("validation_loss", patience=settings.patience), Pace("fine-tuning", _IF_LONG)],
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,

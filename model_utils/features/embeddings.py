@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from contrastive_models.embedding import embed
 from model_utils import atomic
 from model_utils.archive.reader import TileArchive
 from model_utils.features.starting_encoder import StartingEncoder
 from model_utils.hardware import has_cuda
+from model_utils.progress import reported
 
 
 def cached_embeddings(archive: TileArchive, start: StartingEncoder, accelerator: str) -> NDArray[np.float32]:
@@ -55,16 +54,8 @@ def embeddings_file(archive: TileArchive, start: StartingEncoder, accelerator: s
         return path
     device = torch.device("cuda" if has_cuda(accelerator) else "cpu")
     start.encoder.to(device)
-    with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
-        task = progress.add_task("embedding tiles", total=len(archive))
-        features = embed(
-            start.encoder,
-            archive.tiles,
-            len(archive),
-            start.mean,
-            start.std,
-            progress=lambda done: progress.update(task, completed=done),
-        )
+    with reported(len(archive), "tiles embedded") as progress:
+        features = embed(start.encoder, archive.tiles, len(archive), start.mean, start.std, progress=progress)
     start.encoder.to("cpu")
     with atomic.replacing(path) as temporary:
         np.save(temporary, features)

@@ -32,12 +32,12 @@ from model_utils.figures.experiment.pretraining_curves import draw_pretraining_c
 from model_utils.figures.saving import save_figure
 from model_utils.hardware import has_cuda, machine, resolve_precision
 from model_utils.locking import locked
+from model_utils.pace import Pace
 from model_utils.pretraining.checkpoints import AtomicCheckpointIO, LastTwoEpochs, ReadableCheckpoint, newest_readable
 from model_utils.pretraining.collapse_check import CollapseCheck
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.data import PairedTiles, band_statistics, regular_pairs, spatiotemporal_pairs
 from model_utils.pretraining.history import EpochHistory
-from model_utils.pretraining.pace import Pace
 from model_utils.pretraining.probe import EmbeddingProbe
 from model_utils.project import archive_folder, results_folder, weights_path
 from model_utils.quiet import quiet_lightning
@@ -47,6 +47,7 @@ from model_utils.sampling.tile_ground import tile_ground, tile_side_m
 
 VALIDATION_SHARE = 0.2
 IDENTITY, CHECKPOINTS = "experiment.json", "checkpoints"
+_IF_LONG = "--preset demo is shorter, a GPU faster; Ctrl-C ends it, and --resume goes on from the last epoch"
 
 
 def pretrain(config: PretrainConfig) -> None:
@@ -252,7 +253,7 @@ def _probe(config: PretrainConfig, archive: TileArchive) -> EmbeddingProbe | Non
 
 
 def _trainer(config: PretrainConfig, folder: Path, history: EpochHistory) -> pl.Trainer:
-    callbacks: list[Callback] = [history, Pace(), LastTwoEpochs(folder / CHECKPOINTS)]
+    callbacks: list[Callback] = [history, Pace("pre-training", _IF_LONG), LastTwoEpochs(folder / CHECKPOINTS)]
     if sys.stdout.isatty():
         callbacks.append(RichProgressBar())
     tensorboard = find_spec("tensorboard") is not None

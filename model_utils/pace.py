@@ -1,4 +1,4 @@
-"""How long a pre-training run will take, said early, and how far it is, said at least every minute of a log."""
+"""How long a training will take, said early, and how far it is, said at least every minute of a log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ LONG_SECONDS = 3600.0
 class Pace(Callback):
     """Times the first steps, warns of a run of more than an hour, and prints a line a minute where no bar is shown."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str, advice: str) -> None:
+        """Takes the first word of a line of the log, and what helps where a run is long."""
+        self._what, self._advice = what, advice
         self._steps = 0
         self._began = self._said = 0.0
 
@@ -49,12 +51,13 @@ class Pace(Callback):
         if not sys.stdout.isatty() and now - self._said >= MOST_SECONDS_SILENT:
             self._said = now
             told = pace(timed, timed + left, now - self._began)
-            print(f"epoch {trainer.current_epoch + 1}/{epochs}  step {done} of {done + left}{told}", flush=True)
+            epoch = f"{self._what}: epoch {trainer.current_epoch + 1} of {epochs}"
+            print(f"{epoch}, step {done} of {done + left}{told}", flush=True)
 
     def _say_if_long(self, seconds: float) -> None:
         if seconds > LONG_SECONDS:
             print(
-                f"this will take about {duration(seconds)} on this machine, by the time of its first steps: "
-                "--preset demo is shorter, a GPU faster; Ctrl-C ends it, and --resume goes on from the last epoch",
+                f"{self._what}: this will take about {duration(seconds)} on this machine, by the time of its first "
+                f"steps: {self._advice}",
                 flush=True,
             )
