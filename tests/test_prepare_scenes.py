@@ -28,6 +28,7 @@ from scene_city import (
     write_scene,
 )
 
+from model_utils.archive.acceptance import accept_changes
 from model_utils.archive.reader import open_archive
 from model_utils.ingest.prepare import prepare
 from model_utils.ingest.scenes import shards
@@ -86,6 +87,25 @@ def test_a_second_run_does_nothing_and_an_archive_that_grew_equals_one_made_at_o
     for name in ("images", "samples"):
         assert at_once[name] == grown[name]
     assert at_once["metadata"] == grown["metadata"]
+
+
+def test_an_archive_that_grows_does_not_forget_that_it_was_changed_by_hand(root: Path) -> None:
+    prepare(config(root))
+    folder = root / "data" / "Delhi"
+    first = open_archive(folder).metadata.content_sha256
+    images = np.load(folder / "images.npy", mmap_mode="r+")
+    images[0] = 255 - images[0]
+    images.flush()
+    changed = np.array(images[0])
+    assert accept_changes(folder)
+    for day in (5, 6):
+        write_scene(root, scene_name(day), pixels(day))
+        prepare(config(root))
+        grown = open_archive(folder)
+        assert grown.metadata.created_by["changed_by_hand"] == [first]
+        np.testing.assert_array_equal(grown.tiles(np.array([0]))[0], changed)
+    prepare(config(root, overwrite=True))  # cuts all again: nothing of it is left
+    assert "changed_by_hand" not in open_archive(folder).metadata.created_by
 
 
 def test_only_the_new_scene_is_cut(root: Path, monkeypatch) -> None:

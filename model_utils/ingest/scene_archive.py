@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from model_utils.archive.acceptance import CHANGED
 from model_utils.archive.format import METADATA
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import City
@@ -105,7 +106,7 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
         writer.commit(
             city=city.name,
             ground_sample_distance_m=gsd,
-            created_by={**made, "scene_list": tally.entries, "report": report},
+            created_by={**made, **_by_hand(previous), "scene_list": tally.entries, "report": report},
             sources=[*gone, *files.values(), *label_files],
             simulated="haze" if tally.simulated else "no",
             licence=config.licence,
@@ -140,6 +141,11 @@ def _how_made(config: PrepareConfig, catalogue: Catalogue, labels: Labels) -> di
             str(name): [round(float(latitude), 7), round(float(longitude), 7)] for name, latitude, longitude in places
         },
     }
+
+
+def _by_hand(previous: Previous | None) -> dict[str, Any]:
+    """That the archive whose tiles are kept was changed by hand, which a growing one does not forget."""
+    return {key: value for key, value in (previous.record if previous else {}).items() if key == CHANGED}
 
 
 def _cut_settings(config: PrepareConfig, city: City, gsd: float, labels: Labels) -> CutSettings:
