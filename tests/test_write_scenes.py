@@ -321,7 +321,10 @@ def test_what_a_killed_run_left_is_taken_away(town: Path) -> None:
     [
         (["--write-scenes", "{root}/order"], "--write-scenes: needs --surface"),
         (["--write-scenes", "{root}/order", "--surface", "{root}/surface.tif", "--bands", "red"], "found --bands red"),
-        (["--write-scenes", "{root}/surface.tif", "--surface", "{root}/surface.tif"], "expected a folder"),
+        (
+            ["--write-scenes", "{root}/surface.tif", "--surface", "{root}/surface.tif"],
+            "cannot be written: not a directory",
+        ),
         (["--write-scenes", "{root}/order", "--surface", "{root}/far.tif"], "far.tif: lies outside"),
         (["--write-scenes", "{root}/order", "--surface", "{root}/none.tif"], "none.tif: not readable as a raster"),
     ],

@@ -1,9 +1,11 @@
-"""Simulated scenes on disk: the files of a Planet order, and a folder that appears whole or not at all."""
+"""Simulated scenes on disk: the files of a Planet order, in a folder that appears whole or not at all."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,57 +31,39 @@ def scene_name(time_utc: datetime, seed: int) -> str:
     return f"{time_utc:%Y%m%d_%H%M%S}_{seed % 65536:04x}"
 
 
-class SceneFolder:
-    """A folder `<City>_SIMULATED` that is written under a temporary name.
+def scenes_folder(parent: Path, city: str, overwrite: bool) -> Path:
+    """Where the scenes of a city will lie.
 
-    Attributes:
-        path: Where the scenes will lie.
-        partial: Where they lie until `commit`.
+    Raises:
+        InputError: They are there already and are not to be replaced.
     """
+    folder = parent / f"{city}_SIMULATED"
+    if folder.exists() and not overwrite:
+        raise InputError(f"{folder}: scenes are already there, --overwrite replaces them")
+    return folder
 
-    def __init__(self, parent: Path, city: str, overwrite: bool) -> None:
-        """Raises InputError where the scenes are there already and are not to be replaced."""
-        self.path = parent / f"{city}_SIMULATED"
-        self.partial, self._old = parent / f".{self.path.name}.partial", parent / f".{self.path.name}.old"
-        if self.path.exists() and not overwrite:
-            raise InputError(f"{self.path}: scenes are already there, --overwrite replaces them")
 
-    def create(self, needed: int) -> None:
-        """Makes the temporary folder.
+@contextmanager
+def replacing_scenes(folder: Path, needed: int, surface: str) -> Iterator[Path]:
+    """Gives an empty folder that takes the place of `folder` on success, and then says that it is simulated.
 
-        Args:
-            needed: Bytes that will be written at most.
+    Args:
+        folder: As from `scenes_folder`.
+        needed: Bytes that will be written at most.
+        surface: Name of what the scenes lie over.
 
-        Raises:
-            InputError: It cannot be made, or the disk has no room.
-        """
-        try:
-            for leftover in (self.partial, self._old):  # of a killed run
-                shutil.rmtree(leftover, ignore_errors=True)
-            self.partial.mkdir(parents=True)
-            free = shutil.disk_usage(self.partial).free
-        except OSError as error:
-            raise InputError(f"--write-scenes: {self.path.parent}: {error.strerror}, expected a folder") from None
+    Raises:
+        InputError: The folder cannot be made, or the disk has no room.
+    """
+    with atomic.replacing_folder(folder) as partial:
+        free = shutil.disk_usage(partial).free
         if needed > free:
-            self.discard()
             raise InputError(
-                f"--write-scenes: {self.path.parent} has {free / 1e9:.1f} GB free, the scenes may need "
+                f"--write-scenes: {folder.parent} has {free / 1e9:.1f} GB free, the scenes may need "
                 f"{needed / 1e9:.1f} GB, expected fewer days (--days, --day-step) or coarser pixels (--gsd)"
             )
-
-    def commit(self, surface: str) -> None:
-        """Makes the scenes visible."""
-        (self.partial / "SIMULATED.txt").write_text(f"{_SIMULATED}.\nOver {surface}.\n", encoding="utf-8")
-        atomic.sync(self.partial)
-        if self.path.exists():
-            self.path.rename(self._old)
-        self.partial.rename(self.path)
-        atomic.sync(self.path.parent)
-        shutil.rmtree(self._old, ignore_errors=True)
-
-    def discard(self) -> None:
-        """Removes what is not visible."""
-        shutil.rmtree(self.partial, ignore_errors=True)
+        yield partial
+        (partial / "SIMULATED.txt").write_text(f"{_SIMULATED}.\nOver {surface}.\n", encoding="utf-8")
 
 
 class SceneFiles:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from datetime import datetime
+from types import TracebackType
 
 import numpy as np
 import pandas as pd
@@ -23,7 +25,7 @@ from model_utils.simulation.places import with_kilometres
 from model_utils.simulation.random_fields import Floats, stream
 from model_utils.simulation.region import HazeGrid, Region
 from model_utils.simulation.rendering import CLOUD_REFLECTANCE, MARGIN, SHADOW_DEPTH, sensor_gains, to_codes
-from model_utils.simulation.scene_files import BANDS, SceneFiles, SceneFolder, scene_name
+from model_utils.simulation.scene_files import BANDS, SceneFiles, replacing_scenes, scene_name, scenes_folder
 
 NOISE_ROWS = 64  # that one stream draws, so that a strip can be drawn alone
 _HEAVY_HAZE_DEPTH = 1.5  # optical depth at 0.55 um from which the mask says so
@@ -31,7 +33,13 @@ _OPAQUE = 0.5  # from here on the mask says cloud
 _DEPTH_LEVELS = 1024  # steps of optical depth within a scene: far below one grey level
 _CACHE_BYTES = 128_000_000  # of GDAL; by default it takes a twentieth of the machine
 
+_GROUND = "ground.npy"
+
 Strip = tuple[int, NDArray[np.uint8], dict[str, NDArray[np.uint8]]]
+
+
+class _NotCommittedError(Exception):
+    """Scenes are left without `commit`: nothing of them stays."""
 
 
 class SceneSet:
@@ -71,11 +79,11 @@ class SceneSet:
         region = Region.of(city, grid, surface_bounds(config.surface, BANDS))
         if region is None:
             raise InputError(f"{config.surface}: lies outside of the bounding box of {city.name}")
-        self._files = SceneFolder(config.write_scenes, city.name, config.overwrite)
+        self.folder = scenes_folder(config.write_scenes, city.name, config.overwrite)
         self._surface, self._strip_rows, self._region, self._scenes = config.surface, strip_rows, region, scenes
         self._key, self._northern = (config.seed, city.name), city.bounding_box.south + city.bounding_box.north > 0
         self._haze = HazeGrid(region, city)
-        self.folder, self.air = self._files.path, self._haze.nodes
+        self.air = self._haze.nodes
         names = {"site_id": "station", "site_name": "station_name"}
         sites = [station_sites(grid, labelled.rename(columns=names))]
         if config.grid_km:
@@ -87,22 +95,24 @@ class SceneSet:
 
     def __enter__(self) -> SceneSet:
         region, size = self._region, self._region.grid.tile_size
-        self._files.create((self._scenes + 1) * region.height * region.width * len(BANDS))
-        try:
+        needed = (self._scenes + 1) * region.height * region.width * len(BANDS)
+        with ExitStack() as until_committed:
+            self._partial = until_committed.enter_context(replacing_scenes(self.folder, needed, self._surface.name))
             with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES):
-                self._ground = warp_ground(self._surface, region, BANDS, self._files.partial / "ground.npy")
+                self._ground = warp_ground(self._surface, region, BANDS, self._partial / _GROUND)
             rows, columns = self._corners[1] - region.top, self._corners[0] - region.left
             inside = self._ground.covers(rows, columns, size)
-        except BaseException:
-            self._files.discard()
-            raise
+            self._until_committed = until_committed.pop_all()
         self.places = self._asked[inside].reset_index(drop=True)
         self.left_out = int((~inside).sum())
         self._rows, self._columns = rows[inside], columns[inside]
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._files.discard()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(_NotCommittedError):  # behind `commit` there is nothing to leave
+            self._until_committed.__exit__(kind or _NotCommittedError, error or _NotCommittedError(), trace)
 
     def optical_depth(self, tau550: Floats) -> Floats:
         """At the middles of the tiles, from that of the air (days x nodes -> days x places)."""
@@ -128,7 +138,7 @@ class SceneSet:
         cloudy = np.zeros(len(self.places), np.int64)
         with (
             rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES),
-            SceneFiles(self._files.partial, name, self._region, time_utc) as files,
+            SceneFiles(self._partial, name, self._region, time_utc) as files,
         ):
             for first, codes, masks in self._strips(name, sky):
                 files.write(first, codes, masks)
@@ -144,8 +154,8 @@ class SceneSet:
 
     def commit(self) -> None:
         """Makes the scenes visible."""
-        (self._files.partial / "ground.npy").unlink()
-        self._files.commit(self._surface.name)
+        (self._partial / _GROUND).unlink()
+        self._until_committed.close()
 
     def _strips(self, name: str, sky: Sky) -> Iterator[Strip]:
         """First row, codes (rows x width x bands) and mask of one strip after another."""
