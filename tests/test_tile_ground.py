@@ -24,7 +24,14 @@ from model_utils.features.starting_encoder import starting_encoder
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.run import pretrain, training_tiles
 from model_utils.project import SHIPPED_ROOT, results_folder
-from model_utils.sampling.tile_ground import METRES_PER_DEGREE, NO_GROUND, SLIVER_M, TileGround, tile_ground
+from model_utils.sampling.tile_ground import (
+    METRES_PER_DEGREE,
+    NO_GROUND,
+    SLIVER_M,
+    TileGround,
+    tile_ground,
+    tile_side_m,
+)
 from model_utils.supervision.config import SuperviseConfig
 from model_utils.supervision.supervise import supervise
 
@@ -102,6 +109,19 @@ WAYS = {
 }
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_pretraining_leaves_test_ground_out_however_it_is_hidden(tmp_path, way):
+    folder = write_small_archive(tmp_path, days=2, cells=8)
+    before, city = open_archive(folder), load_city("Delhi", SHIPPED_ROOT)
+    side = tile_side_m(before.metadata)
+    test = [station.name for station in city.stations if station.split == "test"]
+    ground = tile_ground(before.samples[before.samples["site_id"].isin(test)], side)
+    rewrite_small_archive(tmp_path, WAYS[way][0])
+    used = training_tiles(open_archive(folder), city).samples
+    assert used["site_id"].nunique() == 24 + 8
+    assert not ground.shown_in(used["latitude"].to_numpy(), used["longitude"].to_numpy(), side).any()
+
+
 @pytest.mark.usefixtures("figures_unrendered")
 @pytest.mark.parametrize("way", WAYS)
 def test_ground_that_was_seen_is_known_however_it_is_hidden(tmp_path, way, monkeypatch, capsys):
@@ -139,10 +159,11 @@ def test_a_city_without_a_hold_out_list_trains_on_no_station(tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("figures_unrendered")
-def test_a_comparison_knows_it_too(tmp_path):
+@pytest.mark.parametrize("way", WAYS)
+def test_a_comparison_knows_it_too(tmp_path, way):
     write_small_archive(tmp_path, days=4, cells=8)
     before = open_archive(tmp_path / "data" / "Delhi").samples.copy()
-    rewrite_small_archive(tmp_path, WAYS["other ids"][0])
+    rewrite_small_archive(tmp_path, WAYS[way][0])
     common = {"city": "Delhi", "root": tmp_path}
     pretrain(
         from_preset(PretrainConfig, "smoke", method="SimCLR", pairs="regular", epochs=1, transductive=True, **common)
