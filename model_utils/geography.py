@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.neighbors import BallTree
 
 EARTH_RADIUS_KM = 6371.0088
 """Mean radius (IUGG)."""
@@ -40,6 +39,8 @@ def ring_radius(samples: pd.DataFrame) -> float | None:
     cells = samples[~read].drop_duplicates("site_id")
     if len(cells) < 9:
         return None
+    from sklearn.neighbors import BallTree  # takes seconds to import
+
     tree = BallTree(np.radians(cells[["latitude", "longitude"]].to_numpy(float)), metric="haversine")
     nearest = tree.query(tree.data, k=2)[0][:, 1] * EARTH_RADIUS_KM
     return float(RING * np.median(nearest))

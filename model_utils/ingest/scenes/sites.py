@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from rasterio.warp import transform, transform_bounds
-from scipy.spatial import KDTree
 
 from model_utils.cities import BoundingBox
 from model_utils.errors import InputError
@@ -58,6 +57,8 @@ def nearly_one_place(stations: pd.DataFrame, metres: float) -> list[str]:
         stations: As `station_sites` gives them.
         metres: They are no farther apart than this, on both axes.
     """
+    from scipy.spatial import KDTree  # half a second to import, which no refusal waits for
+
     names = stations["site_id"].tolist()
     pairs = KDTree(stations[["east_m", "north_m"]].to_numpy()).query_pairs(metres, p=np.inf) if names else set()
     return [f"warning: stations {names[a]} and {names[b]} lie within half a tile" for a, b in sorted(pairs)]

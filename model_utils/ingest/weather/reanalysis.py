@@ -5,14 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from model_utils.errors import InputError
 from model_utils.ingest.weather.quantities import QUANTITIES, known_unit
+
+if TYPE_CHECKING:  # takes a third of a second to import, which most runs need not spend
+    import xarray as xr
 
 _NAMES = {
     "t2m": ("t2m", "2t", "var167", "2m_temperature"),
@@ -105,6 +108,8 @@ def read_reanalysis(path: Path, latitudes: Sequence[float], longitudes: Sequence
 
 def _read_file(path: Path, places: NDArray[np.float64]) -> pd.DataFrame:
     """Columns time_utc, latitude, longitude and our variables, in the archive's units."""
+    import xarray as xr
+
     try:
         # xarray warns of what it cannot decode: it is an error here, or not looked at
         with path.open("rb") as file:
@@ -118,6 +123,8 @@ def _read_file(path: Path, places: NDArray[np.float64]) -> pd.DataFrame:
 
 
 def _selected(path: Path, data: xr.Dataset, places: NDArray[np.float64]) -> pd.DataFrame:
+    import xarray as xr
+
     variables = {ours: name for name in map(str, data.data_vars) for ours in _NAMES if name.lower() in _NAMES[ours]}
     latitude, longitude = (
         next((name for name in names if name in data.dims), None)
