@@ -13,10 +13,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
 from jsonargparse import ArgumentParser
 
 from model_utils.atomic import refusal
+from model_utils.cli.config_file import config_files, read_config_file
 from model_utils.cli.mistakes import reworded
 from model_utils.errors import InputError, flag
 
@@ -108,21 +108,19 @@ def parse(command: Command, argv: Sequence[str], fixed: Mapping[str, Any], prog:
     """Builds the verb's config from preset, config file and flags, the later ones winning."""
     config_class = load(command.config)
     argv = _plain_lists(_bare_switches([_with_underscores(word) for word in argv], config_class), config_class)
+    contents = [read_config_file(path, config_class) for path in config_files(argv)]
     parser = OneLineParser(config_class, prog=prog, description=command.summary)
     parser.add_argument("--config", action="config", help="YAML file with these keys; flags given after it win")
     parser.add_class_arguments(config_class)
     parser.set_defaults(dict(command.defaults))
     presets: Presets = getattr(config_class, "PRESETS", {})
     if presets:
-        name = _chosen_preset(argv) or _default(config_class, "preset")
+        name = _chosen_preset(argv, contents) or _default(config_class, "preset")
         if name not in presets:
             parser.error(f"--preset: found {name!r}, expected one of {', '.join(presets)}")
         parser.set_defaults({**presets[name], "preset": name})
     parser.set_defaults(dict(fixed))
-    try:
-        values = parser.parse_args(argv)
-    except (ValueError, RecursionError) as error:  # bytes in a config file that are no text, or no date, or endless
-        raise InputError(f"--config: not readable as YAML ({error})") from None
+    values = parser.parse_args(argv)
     for key, value in fixed.items():
         if values[key] != value:
             raise InputError(
@@ -183,25 +181,14 @@ def _plain_lists(argv: Sequence[str], config_class: type[Any]) -> list[str]:
     return out
 
 
-def _chosen_preset(argv: Sequence[str]) -> str | None:
+def _chosen_preset(argv: Sequence[str], contents: Sequence[Mapping[str, Any]]) -> str | None:
     """The preset named by a flag, else by a config file."""
     for position, word in enumerate(argv):
         if word.startswith("--preset="):
             return word.split("=", 1)[1]
         if word == "--preset" and position + 1 < len(argv):
             return argv[position + 1]
-    for position, word in enumerate(argv):
-        path = word.split("=", 1)[1] if word.startswith("--config=") else None
-        if word == "--config" and position + 1 < len(argv):
-            path = argv[position + 1]
-        if path and Path(path).is_file():
-            try:
-                content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-            except (yaml.YAMLError, ValueError, RecursionError):
-                return None  # the parser reports the file itself
-            if isinstance(content, dict) and "preset" in content:
-                return str(content["preset"])
-    return None
+    return next((str(content["preset"]) for content in reversed(contents) if "preset" in content), None)
 
 
 def _default(config_class: type[Any], name: str) -> Any:
