@@ -19,6 +19,9 @@ _KEY = "pm25_contrastive"
 LEGACY_SUFFIXES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt")
 """What weights files of the 2022 code are called; those of this software are .safetensors."""
 
+_LEGACY_BEGINNINGS = (b"PK\x03\x04", b"\x80")
+"""What torch writes: a zip file, or, before version 1.6, pickles."""
+
 
 class WeightsError(ValueError):
     """A weights file cannot be used; the message is one line that says why."""
@@ -116,6 +119,23 @@ def read_metadata(path: Path) -> EncoderMetadata:
         return EncoderMetadata(**{key: values[key] for key in known})
     except (json.JSONDecodeError, TypeError, KeyError) as error:
         raise WeightsError(f"{path}: metadata is incomplete ({error})") from None
+
+
+def refuse_as_legacy(path: Path) -> None:
+    """Looks at a file's first bytes; torch is not imported.
+
+    Raises:
+        WeightsError: It is missing, may not be read, or cannot be weights of the 2022 code.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: not found, expected encoder weights")
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(8)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
+    if not beginning.startswith(_LEGACY_BEGINNINGS):
+        raise WeightsError(f"{path}: not a PyTorch file, expected safetensors or a state dict")
 
 
 def weights_hash(encoder: nn.Module) -> str:

@@ -118,8 +118,8 @@ def test_what_is_no_area_is_one_line_that_names_the_file(tmp_path: Path, content
         ("77.2,28.66,77.25,28.61", "west < east and south < north"),
         ("715000,3165000,720000,3170000", "found west 715000, south 3165000"),
         ("nan,28.6,77.2,28.7", "found west nan"),
-        ("77.2,28.6,77.3", "No such file"),
-        (".", "Is a directory"),
+        ("77.2,28.6,77.3", "not found, expected a GeoJSON file or west,south,east,north"),
+        (".", "is a directory, expected a GeoJSON file"),
     ],
 )
 def test_what_is_no_box_is_refused(area: str, expected: str) -> None:

@@ -11,6 +11,7 @@ SIMULATE = Command(
     summary="Writes the archive of a synthetic city, or of simulated haze over a real surface.",
     config="model_utils.simulation.config:SimulateConfig",
     function="model_utils.simulation.city:simulate",
+    check="model_utils.cli.checks:check_simulate",
 )
 PREPARE = Command(
     verb="prepare",
@@ -23,6 +24,7 @@ INSPECT = Command(
     summary="Shows what an archive holds: counts, stations, quality flags, a contact sheet, a calendar, a map.",
     config="model_utils.inspection.config:InspectConfig",
     function="model_utils.inspection.inspect:inspect",
+    check="model_utils.cli.checks:check_inspect",
 )
 PRETRAIN = Command(
     verb="pretrain",
@@ -59,7 +61,7 @@ PREDICT = Command(
     summary="Predicts PM2.5 at given coordinates, as the map has it there.",
     config="model_utils.mapping.config:PredictConfig",
     function="model_utils.mapping.points:predict",
-    check="model_utils.cli.checks:check_map",
+    check="model_utils.cli.checks:check_predict",
 )
 CONVERT_WEIGHTS = Command(
     verb="convert-weights",

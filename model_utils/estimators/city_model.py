@@ -23,6 +23,7 @@ from model_utils.errors import InputError
 from model_utils.estimators.added_to_field import FittedSum
 from model_utils.estimators.estimator import FittedEstimator, Prediction
 from model_utils.estimators.finetuned import LARGEST_TILE, FittedFineTuned
+from model_utils.estimators.model_header import refuse_other_images
 from model_utils.estimators.saving import MODEL, Saved, read_saved, write_saved
 from model_utils.features.starting_encoder import StartingEncoder
 
@@ -99,7 +100,7 @@ class LoadedCityModel:
 
     def check(self, archive: TileArchive) -> None:
         """Raises InputError unless an archive's tiles are of the kind that the model was fitted to."""
-        _alike(self.model, archive.metadata, archive.folder)
+        refuse_other_images(self.model, archive.metadata, archive.folder)
 
     def features(self, archive: TileArchive) -> NDArray[np.float32]:
         """Embeddings of every tile, n x d."""
@@ -179,11 +180,3 @@ def load_city_model(folder: Path) -> LoadedCityModel:
     if weights_hash(encoder) != model.encoder_sha256:
         raise InputError(f"{path}: found other weights than those that the model was fitted with")
     return LoadedCityModel(model, encoder.to(memory_format=torch.channels_last).eval())
-
-
-def _alike(model: CityModel, archive: ArchiveMetadata, folder: Path) -> None:
-    found = (tuple(archive.bands), archive.tile_size, archive.ground_sample_distance_m)
-    expected = (model.bands, model.tile_size, model.ground_sample_distance_m)
-    for what, one, other in zip(("bands", "tile size", "ground sample distance"), found, expected, strict=True):
-        if one != other:
-            raise InputError(f"{folder}: {what}: found {one}, the model was fitted to {other}")

@@ -6,6 +6,8 @@ import hashlib
 import importlib
 import json
 import pkgutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -70,31 +72,49 @@ def model_folder(path: Path) -> Path:
     raise InputError(f"--model {path}: holds no {MODEL}, expected the results of pm25 supervise")
 
 
+def read_described(folder: Path) -> dict[str, Any]:
+    """What `model.json` says, as JSON: `model` in it is the JSON of the fields, of which nothing is restored.
+
+    Raises:
+        InputError: It is missing or damaged, or of another format.
+    """
+    path = folder / MODEL
+    text = _bytes(path, LARGEST_MODEL)
+    with _named(path):
+        content: dict[str, Any] = json.loads(text)
+        expect_keys(content, "file", ("format", "arrays_sha256", "model_sha256", "model"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"format: found {content['format']!r}, expected {FORMAT}")
+        if _hash_of(content["model"]) != content["model_sha256"]:
+            raise ValueError("model: is not what was written")
+    return content
+
+
 def read_saved(folder: Path, expected: type[S]) -> S:
     """Reads what `write_saved` wrote, of classes of this package's estimators only.
 
     Raises:
         InputError: A file is missing, damaged, not of the other, or says what no `expected` can be.
     """
-    path = folder / MODEL
-    text, data = _bytes(path, LARGEST_MODEL), _bytes(folder / ARRAYS)
-    try:
-        content = json.loads(text)
-        expect_keys(content, "file", ("format", "arrays_sha256", "model_sha256", "model"))
-        if content["format"] != FORMAT:
-            raise ValueError(f"format: found {content['format']!r}, expected {FORMAT}")
+    content, data = read_described(folder), _bytes(folder / ARRAYS)
+    with _named(folder / MODEL):
         if hashlib.sha256(data).hexdigest() != content["arrays_sha256"]:
             raise ValueError(f"{ARRAYS} is not the file that it was written with")
-        if _hash_of(content["model"]) != content["model_sha256"]:
-            raise ValueError("model: is not what was written")
         # as aligned and as writable as they were
         arrays = {name: array.copy() for name, array in load(data).items()}
         found: S = JsonAndArrays(Saved, _kind, arrays).restored(content["model"], expected, "model")
-    except Exception as error:  # json, safetensors, numpy, pandas and torch each raise their own kinds
+    return found
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Says in a line what is wrong with a model: json, safetensors, numpy, pandas and torch raise their own kinds."""
+    try:
+        yield
+    except Exception as error:
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         reason = " ".join(f"{kind}{error}".split())[:300]
         raise InputError(f"{path}: no fitted model that can be used: {reason}") from None
-    return found
 
 
 def _bytes(path: Path, most: int | None = None) -> bytes:

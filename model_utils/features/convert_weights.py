@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from contrastive_models.legacy_weights import read_legacy_encoder
-from contrastive_models.weights import EncoderMetadata, WeightsError, save_encoder, weights_hash
+from contrastive_models.weights import EncoderMetadata, WeightsError, refuse_as_legacy, save_encoder, weights_hash
 from model_utils import atomic
 from model_utils.configuration import package_version
 from model_utils.errors import InputError
@@ -29,6 +28,9 @@ def _convert_weights(config: ConvertWeightsConfig) -> None:
     if config.output.exists() and not config.overwrite:
         raise InputError(f"{config.output}: is already there, --overwrite replaces it")
     try:
+        refuse_as_legacy(config.weights)
+        from contrastive_models.legacy_weights import read_legacy_encoder  # imports torch, which takes seconds
+
         legacy = read_legacy_encoder(config.weights)
     except WeightsError as error:
         raise InputError(str(error)) from None

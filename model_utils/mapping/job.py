@@ -20,6 +20,7 @@ from model_utils.cities import City, load_city
 from model_utils.configuration import record
 from model_utils.errors import InputError
 from model_utils.estimators.city_model import LoadedCityModel, load_city_model
+from model_utils.estimators.model_header import read_header
 from model_utils.estimators.place_and_day.place_and_day import FittedPlaceAndDay
 from model_utils.estimators.saving import MODEL, model_folder
 from model_utils.features.labelled import clear_archive
@@ -190,16 +191,10 @@ def map_job(config: MapConfig) -> MapJob:
     config = replace(config, precision=resolved)
     city = load_city(config.city, config.root)
     folder = model_folder(config.model)
+    read_header(folder).refuse_as_map(city.name)
     loaded = load_city_model(folder)
-    model = loaded.model
-    if model.city != city.name:
-        raise InputError(f"--model {folder}: found a model of {model.city}, expected one of {city.name}")
-    fitted = model.fitted
-    if not isinstance(fitted, FittedPlaceAndDay):
-        raise InputError(
-            f"--model {folder}: found {type(fitted).__name__}, which predicts tiles; a map needs place and day "
-            "(pm25 supervise --estimator place_and_day)"
-        )
+    model, fitted = loaded.model, loaded.model.fitted
+    assert isinstance(fitted, FittedPlaceAndDay)  # or it would have been refused
     grid = city_grid(city, model.ground_sample_distance_m, model.tile_size)
     source, spacing = _images(config, city, loaded)
     cells = map_cells(grid.crs, spacing, city.bounding_box, config.area)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,8 +13,7 @@ from numpy.typing import NDArray
 from rasterio.warp import transform
 
 from model_utils import atomic
-from model_utils.cities import BoundingBox, load_city
-from model_utils.errors import InputError
+from model_utils.cities import load_city
 from model_utils.locking import locked
 from model_utils.mapping.air_quality_index import pm25_sub_index
 from model_utils.mapping.blocks import Block
@@ -24,6 +21,7 @@ from model_utils.mapping.config import MapConfig, PredictConfig
 from model_utils.mapping.job import MapJob, map_job, opened
 from model_utils.mapping.layers import REASON, REASONS
 from model_utils.mapping.places.grid import WGS84
+from model_utils.mapping.points_file import ANSWER, check_columns, check_out, read_points
 from model_utils.mapping.prediction import period_means, predict_dates
 
 SIDE = 64
@@ -31,11 +29,6 @@ SIDE = 64
 CELLS_AT_ONCE = SIDE**2
 POINTS_AT_ONCE = 100_000
 """Rows that are written together."""
-ANSWER = (
-    *("time", "pm25", "pm25_lower", "pm25_upper", "pm25_sd"),
-    *("place_effect", "dissimilarity", "inside_applicability", "aqi", "reason"),
-)
-"""Columns of what is said of a point."""
 
 Floats = NDArray[np.float64]
 
@@ -52,12 +45,8 @@ def predict(config: PredictConfig) -> None:
 
 
 def _predict(config: PredictConfig) -> None:
-    if config.out.is_dir():
-        raise InputError(f"--out {config.out}: found a folder, expected the name of a file")
-    if config.out.exists() and not config.overwrite:
-        raise InputError(f"--out {config.out}: exists already; --overwrite replaces it")
-    points = read_points(config.points)
-    _refuse_exchanged(points, config.points, load_city(config.city, config.root).bounding_box)
+    check_out(config.out, config.overwrite)
+    points = read_points(config.points, load_city(config.city, config.root).bounding_box)
     rows = known = 0
     with atomic.replacing(config.out) as temporary, ExitStack() as stack:
         writer = None
@@ -81,63 +70,6 @@ def _schema(points: pd.DataFrame, part: pd.DataFrame) -> pa.Schema:
     theirs = pa.Schema.from_pandas(points, preserve_index=False)
     ours = pa.Schema.from_pandas(part[list(ANSWER)], preserve_index=False)
     return pa.schema([*theirs, *ours]).with_metadata(pa.Schema.from_pandas(part, preserve_index=False).metadata)
-
-
-def read_points(path: Path) -> pd.DataFrame:
-    """Points of a file.
-
-    Raises:
-        InputError: It is not readable, a column is missing or there twice, or a coordinate is missing or impossible.
-    """
-    try:
-        points = _read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise InputError(f"--points {path}: not readable ({' '.join(str(reason).split())[:200]})") from None
-    if not points.columns.is_unique:
-        twice = points.columns[points.columns.duplicated()][0]
-        raise InputError(f"--points {path}: column {str(twice)!r} is there twice, expected each once")
-    for name, limit in (("latitude", 84), ("longitude", 180)):
-        if name not in points:
-            raise InputError(f"--points {path}: column {name!r} is missing, found {', '.join(map(str, points))}")
-        values = pd.to_numeric(points[name], errors="coerce").astype(np.float64)
-        bad = ~(values.abs() <= limit).to_numpy()
-        if bad.any():
-            row = int(bad.argmax())
-            raise InputError(
-                f"--points {path}: row {row + 1}: {name} is {str(points[name].iloc[row])!r}, expected WGS84 degrees"
-            )
-        points[name] = values
-    if not len(points):
-        raise InputError(f"--points {path}: holds no row")
-    return points
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    """A table whose columns are called as the file calls them, and whose first one is no index."""
-    texts = {"latitude": "str", "longitude": "str"}  # True is no number
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            points = pd.read_csv(path, index_col=False, dtype=texts, low_memory=False)
-    except pd.errors.ParserWarning:
-        raise ValueError("found rows of more fields than there are column names") from None
-    names = pd.read_csv(path, header=None, nrows=1, dtype="str", keep_default_na=False)
-    # pandas makes `latitude.1` of a second `latitude`; columns without a name keep the one that it gave them
-    points.columns = names.iloc[0].where(names.iloc[0] != "", points.columns)
-    return points
-
-
-def _refuse_exchanged(points: pd.DataFrame, path: Path, box: BoundingBox) -> None:
-    """Raises InputError where no point lies in the city, and most would if latitude were longitude."""
-
-    def within(latitude: pd.Series, longitude: pd.Series) -> float:
-        inside = latitude.between(box.south, box.north) & longitude.between(box.west, box.east)
-        return float(inside.mean())
-
-    latitude, longitude = points["latitude"], points["longitude"]
-    if within(latitude, longitude) == 0 and within(longitude, latitude) > 0.5:
-        raise InputError(f"--points {path}: latitude and longitude are exchanged, no point lies in the city's box")
 
 
 def predict_at(config: MapConfig, points: pd.DataFrame) -> pd.DataFrame:
@@ -164,8 +96,7 @@ def predictions(config: MapConfig, points: pd.DataFrame) -> Iterator[pd.DataFram
     A cell is worked on once, whatever the number of its points, and what is kept of all cells is a few numbers each:
     one time of them is predicted after the other.
     """
-    if taken := [name for name in ANSWER if name in points]:
-        raise InputError(f"points: column {taken[0]!r} is one of the answer's, expected another name")
+    check_columns(points)
     job = opened(config)
     cells, cell = _cells_of(job, points)
     places = _Places(job, cells)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from contextlib import nullcontext
@@ -26,7 +25,7 @@ from contrastive_models.weights import EncoderMetadata, save_encoder
 from model_utils import atomic
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.cities import City, load_city
-from model_utils.configuration import package_version, record, save_config
+from model_utils.configuration import package_version, save_config
 from model_utils.errors import InputError
 from model_utils.figures.experiment.pretraining_curves import draw_pretraining_curves
 from model_utils.figures.saving import save_figure
@@ -39,14 +38,15 @@ from model_utils.pretraining.config import PretrainConfig
 from model_utils.pretraining.data import PairedTiles, band_statistics, regular_pairs, spatiotemporal_pairs
 from model_utils.pretraining.history import EpochHistory
 from model_utils.pretraining.probe import EmbeddingProbe
-from model_utils.project import archive_folder, results_folder, weights_path
+from model_utils.pretraining.standing import IDENTITY, RunPlace, identity
+from model_utils.project import archive_folder
 from model_utils.quiet import quiet_lightning
 from model_utils.sampling.clouds import clear_tiles
 from model_utils.sampling.splits import held_out_sites, station_table
 from model_utils.sampling.tile_ground import tile_ground, tile_side_m
 
 VALIDATION_SHARE = 0.2
-IDENTITY, CHECKPOINTS = "experiment.json", "checkpoints"
+CHECKPOINTS = "checkpoints"
 _IF_LONG = "--preset demo is shorter, a GPU faster; Ctrl-C ends it, and --resume goes on from the last epoch"
 
 
@@ -58,18 +58,16 @@ def pretrain(config: PretrainConfig) -> None:
         InUseError: Another process writes this experiment or these weights.
     """
     city = load_city(config.city, config.root)
-    name = f"pretrain_{config.method}_{config.pairs}_{config.encoder}"
-    folder = results_folder(config.root, config.city, name)
-    weights = weights_path(config.root, config.city, config.method, config.pairs, config.encoder)
-    with locked(folder, weights) if _first_process() else nullcontext():  # the others are of the same run
-        _pretrain(config, city, folder, weights)
+    place = RunPlace.of(config)
+    with locked(place.folder, place.weights) if _first_process() else nullcontext():  # the others are of the same run
+        _pretrain(config, city, place)
 
 
-def _pretrain(config: PretrainConfig, city: City, folder: Path, weights: Path) -> None:
-    """Leaves what stands in the folder, or trains."""
+def _pretrain(config: PretrainConfig, city: City, place: RunPlace) -> None:
+    """Leaves what stands in its place, or trains."""
+    folder, weights = place.folder, place.weights
     archive = open_archive(archive_folder(config.root, config.city))
-    identity = json.dumps({"config": record(config), "archive_sha256": archive.metadata.content_sha256}, indent=2)
-    if _stands(config, identity, folder, weights):
+    if place.is_finished(config, archive.metadata, _first_process()):
         say(f"{weights}: already trained with these settings on this archive; nothing to do")
         return
 
@@ -91,7 +89,7 @@ def _pretrain(config: PretrainConfig, city: City, folder: Path, weights: Path) -
     with quiet_lightning():
         trainer = _trainer(config, folder, history)
     checkpoint = newest_readable(folder / CHECKPOINTS) if config.resume else None
-    _claim(config, identity, folder, weights)
+    _claim(config, identity(config, archive.metadata), folder, weights)
     _fit(trainer, module, pairs, config, checkpoint)
     if not trainer.is_global_zero:
         return
@@ -200,26 +198,7 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def _stands(config: PretrainConfig, identity: str, folder: Path, weights: Path) -> bool:
-    """True if this very experiment is finished.
-
-    Raises:
-        InputError: Another experiment of this name is in the way.
-    """
-    if config.overwrite and not config.resume:
-        return False
-    described = folder / IDENTITY
-    if described.exists() and described.read_text(encoding="utf-8") != identity:
-        raise InputError(f"{folder}: holds a run with other settings or another archive; --overwrite replaces it")
-    if weights.exists() and not described.exists():
-        raise InputError(f"{weights}: weights of an unknown run are there; --overwrite replaces them")
-    unfinished = described.exists() and not weights.exists()
-    if unfinished and not config.resume and _first_process():  # the others start while the first one runs
-        raise InputError(f"{folder}: holds an unfinished run; --resume goes on with it, --overwrite starts again")
-    return weights.exists()
-
-
-def _claim(config: PretrainConfig, identity: str, folder: Path, weights: Path) -> None:
+def _claim(config: PretrainConfig, described: str, folder: Path, weights: Path) -> None:
     """Prepares the run folder; without --resume, what a replaced run left is removed."""
     if not _first_process():
         return
@@ -230,7 +209,7 @@ def _claim(config: PretrainConfig, identity: str, folder: Path, weights: Path) -
     for leftover in (folder / CHECKPOINTS).glob(".*.partial.ckpt"):  # of a killed run
         leftover.unlink()
     save_config(folder / "config.yaml", config)
-    atomic.write_text(folder / IDENTITY, identity)
+    atomic.write_text(folder / IDENTITY, described)
 
 
 def _precision(config: PretrainConfig) -> str:

@@ -22,13 +22,26 @@ class Area:
     """Where a map is.
 
     Attributes:
+        named: As the flag has it.
         box: Around it.
         polygons: GeoJSON polygons in WGS84 degrees: the area is what lies in any of them, or the box where there are
             none. Where the rings of one cross or lie in each other, what an odd number of them surrounds is inside.
     """
 
+    named: str
     box: BoundingBox
     polygons: tuple[dict[str, Any], ...] = ()
+
+    def refuse_exchanged(self, city: BoundingBox) -> None:
+        """Raises InputError where it is not in the city, and would be if latitude were longitude."""
+        box = self.box
+        if box.intersection(city) is not None or box.west < -90 or box.east > 90:
+            return
+        if BoundingBox(box.west, box.south, box.east, box.north).intersection(city) is not None:
+            raise InputError(
+                f"--area {self.named}: latitude and longitude are exchanged, expected longitude first: "
+                f"{box.south:.10g},{box.west:.10g},{box.north:.10g},{box.east:.10g}"
+            )
 
 
 def read_area(area: str) -> Area:
@@ -43,7 +56,7 @@ def read_area(area: str) -> Area:
     box = _numbers(area)
     if box is not None:
         found = f"found west {box[0]:.10g}, south {box[1]:.10g}, east {box[2]:.10g}, north {box[3]:.10g}"
-        return Area(_box(area, box, f"{found}, expected WGS84 degrees with west < east and south < north"))
+        return Area(area, _box(area, box, f"{found}, expected WGS84 degrees with west < east and south < north"))
     polygons = tuple(_polygons(Path(area)))
     if not polygons:  # a MultiPolygon of none
         raise InputError(f"--area {area}: found no polygon, expected some in WGS84 degrees")
@@ -51,7 +64,7 @@ def read_area(area: str) -> Area:
     (west, south), (east, north) = corners.min(axis=0), corners.max(axis=0)
     found = f"found corners from {west:.10g} to {east:.10g} and from {south:.10g} to {north:.10g}"
     expected = "expected WGS84 degrees, longitude before latitude, of a polygon that has an area"
-    return Area(_box(area, (west, south, east, north), f"{found}, {expected}"), polygons)
+    return Area(area, _box(area, (west, south, east, north), f"{found}, {expected}"), polygons)
 
 
 def _numbers(area: str) -> tuple[float, float, float, float] | None:
@@ -75,7 +88,8 @@ def _polygons(path: Path) -> Iterator[dict[str, Any]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"--area {path}: {error.strerror or error}") from None
+        reason = "not found" if isinstance(error, FileNotFoundError) else (error.strerror or str(error)).lower()
+        raise InputError(f"--area {path}: {reason}, expected a GeoJSON file or west,south,east,north") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"--area {path}: not readable as GeoJSON ({' '.join(str(error).split())[:200]})") from None
     if not isinstance(content, dict):

@@ -137,7 +137,8 @@ def map_cells(crs: str, spacing: float, box: BoundingBox, area: str | None) -> M
     Raises:
         InputError: The area is not readable, or holds no cell, or too many.
     """
-    asked = Area(box) if area is None else read_area(area)
+    asked = Area("", box) if area is None else read_area(area)
+    asked.refuse_exchanged(box)
     box = asked.box
     grid = map_grid(crs, spacing, box.west, box.south, box.east, box.north)
     if asked.polygons:
