@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import fields
 from typing import get_type_hints
 
@@ -14,6 +17,7 @@ from model_utils.cli import command
 from model_utils.cli.main import main
 from model_utils.cli.mistakes import expected
 from model_utils.cli.verbs import VERBS
+from model_utils.project import SHIPPED_ROOT
 
 SCENES = ["prepare", "--city", "Delhi", "--scenes", "x"]
 PRETRAIN = ["pretrain", "--city", "Delhi", "--method", "SimCLR", "--pairs", "regular"]
@@ -83,6 +87,23 @@ def test_what_the_system_refuses_is_one_line_at_one_place_for_all_verbs(
     monkeypatch.setattr("model_utils.pretraining.run.pretrain", refused)
     assert main([*PRETRAIN, "--root", str(tmp_path)]) == code
     assert capsys.readouterr().err == f"pm25 pretrain: {line}\n"
+
+
+def test_output_that_nobody_reads_any_more_ends_a_run_without_a_word(tmp_path):
+    """As `| head` does."""
+    (tmp_path / "chatty.py").write_text("def talk(config):\n    for number in range(100_000):\n        print(number)\n")
+    code = (
+        "import sys; from dataclasses import replace; from model_utils.cli.command import execute\n"
+        "from model_utils.cli.verbs import INSPECT; verb = replace(INSPECT, function='chatty:talk', check='')\n"
+        "sys.exit(execute(verb, ['--city', 'Delhi']))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(SHIPPED_ROOT)])}
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        assert process.stdout.readline() == b"0\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_a_fault_of_ours_stays_one(monkeypatch, tmp_path):
