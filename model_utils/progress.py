@@ -23,7 +23,9 @@ def pace(done: float, total: float, seconds: float) -> str:
     if seconds < 1 or done <= 0:
         return ""
     rate = done / seconds
-    speed = f"{rate:.3g} a second" if rate >= 1 else f"{1 / rate:.3g} s each"
+    speed = (
+        f"{rate:,.0f} a second" if rate >= 100 else f"{rate:.3g} a second" if rate >= 1 else f"{1 / rate:.3g} s each"
+    )
     return f", {speed}, {duration((total - done) / rate)} left"
 
 

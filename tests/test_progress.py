@@ -89,6 +89,7 @@ def test_durations_and_rates_in_words() -> None:
     ]  # fmt: skip
     assert pace(50, 100, 0.5) == pace(0, 100, 9) == ""
     assert pace(50, 100, 10) == ", 5 a second, 10 s left"
+    assert pace(12_345, 24_690, 10) == ", 1,234 a second, 10 s left"
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(30.0, "about 4.1 h on this machine"), (3.0, "")])
