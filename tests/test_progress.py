@@ -69,7 +69,8 @@ def test_embedding_says_how_far_it_is(small_root: Path, monkeypatch: pytest.Monk
     log = io.StringIO()
     monkeypatch.setattr(sys, "stderr", log)
     cached_embeddings(archive, start, "cpu")
-    assert log.getvalue() == "tiles embedded: 256 of 426\ntiles embedded: 426 of 426\n"
+    said = [line.partition(",")[0] for line in log.getvalue().splitlines()]  # a slow machine tells its rate, too
+    assert said == ["tiles embedded: 256 of 426", "tiles embedded: 426 of 426"]
     cached_embeddings(archive, start, "cpu")
     assert log.getvalue().count("\n") == 2, "there already"
 
