@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from full_disk import no_file_above
 from matplotlib.figure import Figure
 from small_map import small_map
 
@@ -21,17 +21,6 @@ from model_utils.errors import InputError
 from model_utils.figures.saving import save_figure
 from model_utils.mapping.files.geotiff import write_geotiffs
 from model_utils.mapping.files.netcdf import write_netcdf
-
-
-@contextmanager
-def no_file_above(size: int) -> Iterator[None]:
-    """Like a full disk for every library of this process: the system refuses to let a file grow beyond some bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def table(folder: Path) -> None:
