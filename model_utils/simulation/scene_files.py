@@ -40,7 +40,8 @@ class SceneFolder:
     def __init__(self, parent: Path, city: str, overwrite: bool) -> None:
         """Raises InputError where the scenes are there already and are not to be replaced."""
         self.path = parent / f"{city}_SIMULATED"
-        self.partial, self._old = parent / f".{self.path.name}.partial", parent / f".{self.path.name}.old"
+        self.partial = atomic.partial_folder(self.path)
+        atomic.clear_leftovers(self.path)  # of a killed run
         if self.path.exists() and not overwrite:
             raise InputError(f"{self.path}: scenes are already there, --overwrite replaces them")
 
@@ -54,8 +55,6 @@ class SceneFolder:
             InputError: It cannot be made, or the disk has no room.
         """
         try:
-            for leftover in (self.partial, self._old):  # of a killed run
-                shutil.rmtree(leftover, ignore_errors=True)
             self.partial.mkdir(parents=True)
             free = shutil.disk_usage(self.partial).free
         except OSError as error:
@@ -70,12 +69,7 @@ class SceneFolder:
     def commit(self, surface: str) -> None:
         """Makes the scenes visible."""
         (self.partial / "SIMULATED.txt").write_text(f"{_SIMULATED}.\nOver {surface}.\n", encoding="utf-8")
-        atomic.sync(self.partial)
-        if self.path.exists():
-            self.path.rename(self._old)
-        self.partial.rename(self.path)
-        atomic.sync(self.path.parent)
-        shutil.rmtree(self._old, ignore_errors=True)
+        atomic.move_folder(self.partial, self.path)
 
     def discard(self) -> None:
         """Removes what is not visible."""

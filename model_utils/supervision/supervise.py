@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +76,7 @@ def run_experiment(config: SuperviseConfig) -> dict[str, Any]:
     city = load_city(config.city, config.root)
     folder = results_folder(config.root, config.city, config.experiment)
     with locked(folder):
+        atomic.clear_leftovers(folder)
         return _kept_or_run(config, city, folder)
 
 
@@ -107,14 +106,9 @@ def _kept_or_run(config: SuperviseConfig, city: City, folder: Path) -> dict[str,
         print(f"{folder}: already done with these settings; nothing to do", flush=True)
         return _kept(folder / "statistics.json")
 
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
+    with atomic.replacing_folder(folder) as partial:
         statistics = _run(config, archive, clear, labelled, run, split, start, cloudy, partial)
         atomic.write_text(partial / IDENTITY, identity)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return statistics
 
 
