@@ -46,7 +46,7 @@ from model_utils.sampling.splits import held_out_sites, station_table
 from model_utils.sampling.tile_ground import tile_ground, tile_side_m
 
 VALIDATION_SHARE = 0.2
-IDENTITY, CHECKPOINTS = "experiment.json", "checkpoints"
+IDENTITY, CHECKPOINTS, UNFINISHED = "experiment.json", "checkpoints", ".unfinished"
 
 
 def pretrain(config: PretrainConfig) -> None:
@@ -68,7 +68,10 @@ def _pretrain(config: PretrainConfig, city: City, folder: Path, weights: Path) -
     """Leaves what stands in the folder, or trains."""
     archive = open_archive(archive_folder(config.root, config.city))
     identity = json.dumps({"config": record(config), "archive_sha256": archive.metadata.content_sha256}, indent=2)
-    if _stands(config, identity, folder, weights):
+    if _first_process():
+        atomic.clear_leftovers(folder)
+    work = _where_to_work(folder, weights)
+    if _stands(config, identity, folder, work, weights):
         say(f"{weights}: already trained with these settings on this archive; nothing to do")
         return
 
@@ -86,11 +89,11 @@ def _pretrain(config: PretrainConfig, city: City, folder: Path, weights: Path) -
     say(pairs.summary)
     module = build_module(config, used, pairs.mean_batch(config.resolved_batch_size))
     check, probe = CollapseCheck(used, config.seed), _probe(config, inductive)
-    history = EpochHistory(folder / "metrics.csv", check, probe, config.probe_every)
+    history = EpochHistory(work / "metrics.csv", check, probe, config.probe_every)
     with quiet_lightning():
-        trainer = _trainer(config, folder, history)
-    checkpoint = newest_readable(folder / CHECKPOINTS) if config.resume else None
-    _claim(config, identity, folder, weights)
+        trainer = _trainer(config, work, history)
+    checkpoint = newest_readable(work / CHECKPOINTS) if config.resume else None
+    _claim(config, identity, work)
     _fit(trainer, module, pairs, config, checkpoint)
     if not trainer.is_global_zero:
         return
@@ -111,10 +114,12 @@ def _pretrain(config: PretrainConfig, city: City, folder: Path, weights: Path) -
         machine=machine(_precision(config), config.accelerator),
         seen_ground=tile_ground(used.samples, tile_side_m(archive.metadata)).as_text(),
     )
-    with atomic.replacing(weights) as temporary:
-        save_encoder(temporary, module.encoder, metadata)
     figure = draw_pretraining_curves(history.frame(), feature_width(module.encoder), archive.metadata.simulated)
-    save_figure(figure, folder / "figures", "pretraining_curves")
+    save_figure(figure, work / "figures", "pretraining_curves")
+    with atomic.replacing(weights) as temporary:  # last: a run whose weights are there is finished
+        save_encoder(temporary, module.encoder, metadata)
+    if work != folder:
+        atomic.move_folder(work, folder)
     say(f"weights: {weights}")
     say(
         f"next: pm25 supervise --city {config.city} --start {config.method}_{config.pairs} "
@@ -199,7 +204,13 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def _stands(config: PretrainConfig, identity: str, folder: Path, weights: Path) -> bool:
+def _where_to_work(folder: Path, weights: Path) -> Path:
+    """The run's own folder, or one beside it where a finished run stays until another one takes its place."""
+    beside = folder.with_name(f"{folder.name}{UNFINISHED}")
+    return beside if weights.exists() or beside.exists() else folder
+
+
+def _stands(config: PretrainConfig, identity: str, folder: Path, work: Path, weights: Path) -> bool:
     """True if this very experiment is finished.
 
     Raises:
@@ -207,29 +218,27 @@ def _stands(config: PretrainConfig, identity: str, folder: Path, weights: Path) 
     """
     if config.overwrite and not config.resume:
         return False
-    described = folder / IDENTITY
+    place = work if (work / IDENTITY).exists() else folder
+    described = place / IDENTITY
     if described.exists() and described.read_text(encoding="utf-8") != identity:
-        raise InputError(f"{folder}: holds a run with other settings or another archive; --overwrite replaces it")
+        raise InputError(f"{place}: holds a run with other settings or another archive; --overwrite replaces it")
     if weights.exists() and not described.exists():
         raise InputError(f"{weights}: weights of an unknown run are there; --overwrite replaces them")
-    unfinished = described.exists() and not weights.exists()
+    finished = weights.exists() and place == folder
+    unfinished = described.exists() and not finished
     if unfinished and not config.resume and _first_process():  # the others start while the first one runs
-        raise InputError(f"{folder}: holds an unfinished run; --resume goes on with it, --overwrite starts again")
-    return weights.exists()
+        raise InputError(f"{place}: holds an unfinished run; --resume goes on with it, --overwrite starts again")
+    return finished
 
 
-def _claim(config: PretrainConfig, identity: str, folder: Path, weights: Path) -> None:
-    """Prepares the run folder; without --resume, what a replaced run left is removed."""
+def _claim(config: PretrainConfig, identity: str, work: Path) -> None:
+    """Prepares the folder of the run; without --resume, what an unfinished one left is removed."""
     if not _first_process():
         return
-    if not config.resume and folder.exists():
-        shutil.rmtree(folder)
-    if not config.resume:
-        weights.unlink(missing_ok=True)
-    for leftover in (folder / CHECKPOINTS).glob(".*.partial.ckpt"):  # of a killed run
-        leftover.unlink()
-    save_config(folder / "config.yaml", config)
-    atomic.write_text(folder / IDENTITY, identity)
+    if not config.resume and work.exists():
+        shutil.rmtree(work)
+    save_config(work / "config.yaml", config)
+    atomic.write_text(work / IDENTITY, identity)
 
 
 def _precision(config: PretrainConfig) -> str:
