@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from model_utils.errors import InputError
@@ -213,14 +213,21 @@ def _rename_over(new: Path, folder: Path) -> None:
 
 
 def _refusal(temporary: Path) -> OSError | None:
-    """What the file system says to some more megabytes in a file, if it is one and they do not fit."""
-    if not temporary.is_file():
-        return None
+    """What the file system says to some more megabytes in a file or a folder, if they do not fit.
+
+    There may be no file: some libraries remove what they cannot finish.
+    """
+    path = temporary / "probe" if temporary.is_dir() else temporary
+    made = not path.exists()
     try:
-        with temporary.open("ab") as file:
+        with path.open("ab") as file:
             file.write(_PROBE)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         return error if error.errno in _NO_ROOM else None
+    finally:
+        if made:
+            with suppress(OSError):
+                path.unlink()
     return None

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from full_disk import no_file_above
 from matplotlib.figure import Figure
+from safetensors.numpy import save_file
 from small_map import small_map
 
 from model_utils import atomic
@@ -33,12 +34,18 @@ def arrays(folder: Path) -> None:
         np.savez(file, a=np.zeros(10_000))
 
 
+def tensors(folder: Path) -> None:
+    with atomic.replacing(folder / "a.safetensors") as temporary:
+        save_file({"a": np.zeros(10_000)}, temporary)  # removes what it cannot finish
+
+
 WRITERS: dict[str, Callable[[Path], object]] = {
     "map.nc": lambda folder: write_netcdf(small_map(200, 300, 2), folder / "map.nc"),
     "pm25_2019-11-01.tif": lambda folder: write_geotiffs(small_map(200, 300, 2), folder),
     "a.png": lambda folder: save_figure(Figure(), folder, "a"),
     "a.parquet": table,
     "a.npz": arrays,
+    "a.safetensors": tensors,
     "page.html": lambda folder: atomic.write_text(folder / "page.html", "a" * 20_000),
 }
 
