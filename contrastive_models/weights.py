@@ -68,10 +68,11 @@ class EncoderMetadata:
 
 def save_encoder(path: Path, encoder: nn.Module, metadata: EncoderMetadata) -> None:
     """Writes an encoder's state and metadata to `path` (the caller makes it atomic)."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
-    save_file(tensors, path, metadata={"format": "pt", _KEY: json.dumps(asdict(metadata))})
+    # `save_file` goes through one more temporary file, which stays where the process is killed
+    path.write_bytes(save(tensors, metadata={"format": "pt", _KEY: json.dumps(asdict(metadata))}))
 
 
 def read_encoder(path: Path) -> tuple[dict[str, Tensor], EncoderMetadata]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from model_utils.errors import InputError, UnwritableError
+from model_utils.locking import InUseError, exclusive
 
 _NO_ROOM = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "file too large"}
 _UMASK = os.umask(0o077)
@@ -24,23 +26,25 @@ _PROBE = bytes(4 * 2**20)
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path`; on success it is fsynced and renamed over `path`.
 
-    After an exception, Ctrl-C included, the temporary file is removed and `path` is as it was.
+    After an exception, Ctrl-C included, the temporary file is removed and `path` is as it was. What a killed process
+    leaves has the name that the next one takes.
 
     Raises:
         UnwritableError: The disk is full, or the file may not be written; says which.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
-        with _refusals_named(path, temporary):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            temporary.chmod(_MODE)  # some libraries let nobody else read what they write
-            sync(temporary)
-            temporary.replace(path)
-            sync(path.parent)
-    finally:
-        if path.parent.is_dir():
-            temporary.unlink(missing_ok=True)
+    with _temporary(path) as temporary:
+        try:
+            with refusals_named(path, temporary):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary.unlink(missing_ok=True)  # of a killed process
+                yield temporary
+                temporary.chmod(_MODE)  # some libraries let nobody else read what they write
+                sync(temporary)
+                temporary.replace(path)
+                sync(path.parent)
+        finally:
+            if path.parent.is_dir():
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -53,25 +57,73 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     Raises:
         UnwritableError: The disk is full, or the folder may not be written; says which.
     """
-    temporary, old = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "old"))
+    temporary = partial_folder(folder)
     try:
-        with _refusals_named(folder, temporary):
-            if old.exists() and not folder.exists():
-                old.rename(folder)
-            for leftover in (temporary, old):  # of a process that was killed
-                shutil.rmtree(leftover, ignore_errors=True)
+        with refusals_named(folder, temporary):
+            clear_leftovers(folder)
             temporary.mkdir(parents=True)
             yield temporary
             sync(temporary)
-            if folder.exists():
-                folder.rename(old)
-            temporary.rename(folder)
-            sync(folder.parent)
+            _rename_over(temporary, folder)
     finally:
-        if old.exists() and not folder.exists():  # stopped just between
-            old.rename(folder)
         shutil.rmtree(temporary, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def replacing_files(folder: Path, stale: Sequence[Path]) -> Iterator[Path]:
+    """Gives an empty folder; on success its files take their places in `folder`, one after the other.
+
+    Other files stay. After an exception nothing has changed, and a process that is killed leaves every file that was
+    there, or the new one of its name.
+
+    Args:
+        folder: Gets the files.
+        stale: Files in it that are removed in the end, but for those that are written anew.
+
+    Raises:
+        UnwritableError: The disk is full, or the folder may not be written; says which.
+    """
+    temporary = partial_folder(folder / "files")
+    try:
+        with refusals_named(folder, temporary):
+            shutil.rmtree(temporary, ignore_errors=True)  # of a killed process
+            temporary.mkdir(parents=True)
+            yield temporary
+            written = [path.relative_to(temporary) for path in temporary.rglob("*") if path.is_file()]
+            for name in written:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (temporary / name).replace(folder / name)
+            for path in set(stale) - {folder / name for name in written}:
+                path.unlink(missing_ok=True)
+            for changed in {(folder / name).parent for name in written}:
+                sync(changed)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def partial_folder(folder: Path) -> Path:
+    """Where a folder is written until it is whole."""
+    return folder.with_name(f".{folder.name}.partial")
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Removes what a killed process left of `replacing_folder`, or brings back what it had put aside."""
+    old = _old_folder(folder)
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    for leftover in (partial_folder(folder), old):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def move_folder(new: Path, folder: Path) -> None:
+    """Lets a folder take the place of another, and of all that lies in it; as `replacing_folder` at its end.
+
+    Raises:
+        UnwritableError: The file system refuses; says why.
+    """
+    with refusals_named(folder, new):
+        sync(new)
+        _rename_over(new, folder)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -106,10 +158,17 @@ def refusal(error: OSError) -> str | None:
 
 
 @contextmanager
-def _refusals_named(path: Path, temporary: Path) -> Iterator[None]:
+def refusals_named(path: Path, temporary: Path) -> Iterator[None]:
     """Says in one line why `path` cannot be written, where it is the file system that refuses.
 
     What comes out of a library when the disk is full may be anything: the disk is asked again then.
+
+    Args:
+        path: What the line names.
+        temporary: What is written to become it.
+
+    Raises:
+        UnwritableError: The disk is full, or the file may not be written.
     """
     try:
         yield
@@ -126,15 +185,53 @@ def _refusals_named(path: Path, temporary: Path) -> Iterator[None]:
         raise UnwritableError(f"{path}: cannot be written: {reason}") from error
 
 
-def _refusal(temporary: Path) -> OSError | None:
-    """What the file system says to some more megabytes in a file, if it is one and they do not fit."""
-    if not temporary.is_file():
-        return None
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """The name of a temporary file: always the same one, unless another process may be writing under it."""
+    usual = path.with_name(f".{path.stem}.partial{path.suffix}")
+    with ExitStack() as stack:
+        try:
+            alone = stack.enter_context(exclusive(usual))
+        except InUseError:
+            alone = False
+        yield usual if alone else path.with_name(f".{path.stem}.{secrets.token_hex(8)}.partial{path.suffix}")
+
+
+def _old_folder(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+def _rename_over(new: Path, folder: Path) -> None:
+    """Puts the old folder aside, and removes it when the new one stands."""
+    old = _old_folder(folder)
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
     try:
-        with temporary.open("ab") as file:
+        new.rename(folder)
+        sync(folder.parent)
+    finally:
+        if not folder.exists() and old.exists():  # stopped just between
+            old.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _refusal(temporary: Path) -> OSError | None:
+    """What the file system says to some more megabytes in a file or a folder, if they do not fit.
+
+    There may be no file: some libraries remove what they cannot finish.
+    """
+    path = temporary / "probe" if temporary.is_dir() else temporary
+    made = not path.exists()
+    try:
+        with path.open("ab") as file:
             file.write(_PROBE)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         return error if error.errno in _NO_ROOM else None
+    finally:
+        if made:
+            with suppress(OSError):
+                path.unlink()
     return None

@@ -63,6 +63,7 @@ def demo(config: DemoConfig) -> None:
     """Simulates, pre-trains, supervises, prints one table and draws the summary; reuses what stands."""
     import json
 
+    from model_utils.archive.commit import has_archive
     from model_utils.archive.format import METADATA, ArchiveMetadata
     from model_utils.configuration import from_preset, record
     from model_utils.evaluation.table import format_table
@@ -76,7 +77,7 @@ def demo(config: DemoConfig) -> None:
     common: dict[str, Any] = {"city": "Delhi", "seed": config.seed, "root": config.root}
     simulation = SimulateConfig(**common, overwrite=True, **config.SIMULATIONS[config.preset])
     folder = archive_folder(config.root, "Delhi")
-    made = ArchiveMetadata.read(folder / METADATA).created_by if (folder / METADATA).exists() else {}
+    made = ArchiveMetadata.read(folder / METADATA).created_by if has_archive(folder) else {}
     print(f"1/4  a small Delhi, simulated, in {folder}", flush=True)
     if json.loads(json.dumps(record(simulation))).items() <= made.items():
         print("already simulated; nothing to do")

@@ -40,12 +40,17 @@ def locked(*paths: Path) -> Iterator[None]:
     """
     with ExitStack() as stack:
         for path in sorted(paths):
-            stack.enter_context(_locked(path))
+            stack.enter_context(exclusive(path))
         yield
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def exclusive(path: Path) -> Iterator[bool]:
+    """As `locked` for one path; gives whether it is kept from others, which it is not where there are no locks.
+
+    Raises:
+        InUseError: Another process holds it.
+    """
     beside = path.absolute()
     beside = beside.with_name(f".{beside.name}.lock")
     made = [folder for folder in beside.parents if not folder.exists()]
@@ -56,13 +61,13 @@ def _locked(path: Path) -> Iterator[None]:
     except OSError:  # no locks here, or no file
         file = None
     if file is None:
-        yield
+        yield False
         return
     _held.add(file)
     with suppress(OSError):  # a full disk: who holds it is not told then
         file.write(_this_process().encode())
     try:
-        yield
+        yield True
     finally:
         beside.unlink(missing_ok=True)  # still held: whoever opened it meanwhile finds that it is gone
         _held.discard(file)

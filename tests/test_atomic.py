@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,56 @@ def test_faults_that_are_not_of_the_file_are_not_blamed_on_it(tmp_path: Path) ->
         (tmp_path / "elsewhere" / "b.txt").read_text()
     with pytest.raises(ZeroDivisionError), atomic.replacing(tmp_path / "a.txt"):
         raise ZeroDivisionError
+
+
+def test_what_a_killed_process_left_goes_with_the_next_writing(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.txt"
+    code = (
+        "import os, signal, sys; from pathlib import Path; from model_utils import atomic\n"
+        "with atomic.replacing(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False, env=environment).returncode == -9
+    assert len(list(tmp_path.iterdir())) == 2  # and the lock
+    atomic.write_text(path, "whole")
+    assert path.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_of_one_file_do_not_share_a_temporary_one(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.txt"
+    with atomic.replacing(path) as one:
+        one.write_text("first")
+        with atomic.replacing(path) as other:
+            assert other != one
+            other.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_are_replaced_together_and_stale_ones_go(tmp_path: Path) -> None:
+    for name in ("table.csv", "figures/a.png", "figures/old.png", "figures/truth.png", "cells/1.parquet"):
+        atomic.write_text(tmp_path / name, "old")
+    stale = [tmp_path / "figures" / "a.png", tmp_path / "figures" / "old.png"]
+    before = contents(tmp_path)
+
+    def written(folder: Path, fault: BaseException | None) -> None:
+        with atomic.replacing_files(folder, stale) as partial:
+            for name in ("table.csv", "figures/a.png"):
+                atomic.write_text(partial / name, "new")
+            if fault:
+                raise fault
+
+    for fault in (KeyboardInterrupt(), ZeroDivisionError()):
+        with pytest.raises(type(fault)):
+            written(tmp_path, fault)
+        assert contents(tmp_path) == before
+    written(tmp_path, None)
+    new = {"table.csv": "new", "figures/a.png": "new", "figures/truth.png": "old", "cells/1.parquet": "old"}
+    assert contents(tmp_path) == new
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}

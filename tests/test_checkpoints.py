@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
-import resource
 import shutil
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import write_small_archive
+from full_disk import no_file_above
 
 from contrastive_models.weights import read_encoder
 from model_utils.cli.main import main
@@ -152,19 +150,6 @@ def test_where_none_is_whole_resume_is_refused_in_a_line(interrupted: Path, caps
     assert line.endswith("--overwrite starts again")
 
 
-@contextmanager
-def small_files(size: int) -> Iterator[None]:
-    """Lets no file grow beyond a size: to a program, a disk that is full in the middle of a file."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
-
-
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
 def test_a_disk_that_fills_keeps_the_checkpoint_that_was_there(finished: Path, tmp_path: Path, share: float) -> None:
     path = tmp_path / LAST
@@ -173,7 +158,7 @@ def test_a_disk_that_fills_keeps_the_checkpoint_that_was_there(finished: Path, t
     checkpoint = torch.load(path, weights_only=True)
     with (
         pytest.raises(InputError, match=r"epoch-3.ckpt: cannot be written: file too large"),
-        small_files(int(share * len(before))),
+        no_file_above(int(share * len(before))),
     ):
         AtomicCheckpointIO().save_checkpoint(checkpoint, path)
     assert path.read_bytes() == before
@@ -193,3 +178,39 @@ def test_training_writes_through_it(interrupted: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(AtomicCheckpointIO, "save_checkpoint", spied)
     assert main(words(interrupted, "--overwrite", "--epochs", "1")) == 0
     assert written == ["epoch-1.ckpt"]
+
+
+@pytest.mark.usefixtures("figures_unrendered")
+def test_a_finished_run_stays_until_another_one_takes_its_place(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(finished, root)
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    unfinished = checkpoints(root).parent.with_suffix(".unfinished")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("model_utils.pretraining.run.save_figure", interrupted)  # the last step but the weights
+        assert main(words(root, "--seed", "1", "--overwrite")) == 130
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert {path.name for path in (unfinished / "checkpoints").iterdir()} == {BEFORE, LAST}
+    capsys.readouterr()
+    assert main(words(root, "--seed", "1")) == 2
+    assert f"{unfinished}: holds an unfinished run; --resume goes on with it" in capsys.readouterr().err
+    assert main(words(root)) == 2  # nor is the other one taken for what the weights are of
+    assert f"{unfinished}: holds a run with other settings" in capsys.readouterr().err
+
+    assert main(words(root, "--seed", "1", "--resume")) == 0
+    assert not unfinished.exists()
+    write_small_archive(tmp_path / "new", days=2, cells=6)
+    assert main(words(tmp_path / "new", "--seed", "1")) == 0
+    (found, _), (expected, _) = read_encoder(weights(root)), read_encoder(weights(tmp_path / "new"))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert files(root) == files(tmp_path / "new")
+
+
+def files(root: Path) -> set[Path]:
+    return {path.relative_to(root) for path in root.rglob("*") if path.is_file()}

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from full_disk import no_file_above
 from matplotlib.figure import Figure
+from safetensors.numpy import save_file
 from small_map import small_map
 
 from model_utils import atomic
@@ -21,17 +22,6 @@ from model_utils.errors import InputError
 from model_utils.figures.saving import save_figure
 from model_utils.mapping.files.geotiff import write_geotiffs
 from model_utils.mapping.files.netcdf import write_netcdf
-
-
-@contextmanager
-def no_file_above(size: int) -> Iterator[None]:
-    """Like a full disk for every library of this process: the system refuses to let a file grow beyond some bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def table(folder: Path) -> None:
@@ -44,12 +34,18 @@ def arrays(folder: Path) -> None:
         np.savez(file, a=np.zeros(10_000))
 
 
+def tensors(folder: Path) -> None:
+    with atomic.replacing(folder / "a.safetensors") as temporary:
+        save_file({"a": np.zeros(10_000)}, temporary)  # removes what it cannot finish
+
+
 WRITERS: dict[str, Callable[[Path], object]] = {
     "map.nc": lambda folder: write_netcdf(small_map(200, 300, 2), folder / "map.nc"),
     "pm25_2019-11-01.tif": lambda folder: write_geotiffs(small_map(200, 300, 2), folder),
     "a.png": lambda folder: save_figure(Figure(), folder, "a"),
     "a.parquet": table,
     "a.npz": arrays,
+    "a.safetensors": tensors,
     "page.html": lambda folder: atomic.write_text(folder / "page.html", "a" * 20_000),
 }
 

@@ -316,6 +316,15 @@ def test_what_a_killed_run_left_is_taken_away(town: Path) -> None:
     assert [path.name for path in (town / "order").iterdir()] == ["Town_SIMULATED"]
 
 
+def test_scenes_that_a_killed_run_had_put_aside_come_back(town: Path) -> None:
+    put_aside = town / "order" / ".Town_SIMULATED.old"
+    put_aside.mkdir(parents=True)
+    (put_aside / "scene.tif").write_bytes(b"old")
+    with pytest.raises(InputError, match="scenes are already there, --overwrite replaces them"):
+        written(town, days=1)
+    assert (town / "order" / "Town_SIMULATED" / "scene.tif").read_bytes() == b"old"
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

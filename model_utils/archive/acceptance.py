@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from model_utils import atomic
+from model_utils.archive.commit import finish_commit
 from model_utils.archive.format import METADATA
 from model_utils.archive.reader import validated_metadata
 from model_utils.archive.verification import content_sha256, note_verified
@@ -24,6 +25,7 @@ def accept_changes(folder: Path) -> bool:
         InputError: The files do not fit each other.
         InUseError: Another process writes the archive.
     """
+    finish_commit(folder)
     with locked(folder):
         metadata = validated_metadata(folder)
         found = content_sha256(folder)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from model_utils.archive.commit import finish_commit
 from model_utils.archive.format import COLUMNS, IMAGES, METADATA, SAMPLES, ArchiveMetadata
 from model_utils.archive.npy import read_npy_header
 from model_utils.archive.verification import verify
@@ -102,6 +103,7 @@ def validated_metadata(folder: Path) -> ArchiveMetadata:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, expected a tile archive (pm25 simulate or pm25 prepare makes one)")
+    finish_commit(folder)
     metadata = ArchiveMetadata.read(folder / METADATA)
     _check_images(folder / IMAGES, metadata)
     _check_samples(folder / SAMPLES, metadata)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from model_utils import atomic
 from model_utils.archive.format import IMAGES, SAMPLES
 from model_utils.archive.npy import read_npy_header
 from model_utils.errors import InputError
@@ -78,10 +78,8 @@ def _read_note(folder: Path) -> dict[str, Any]:
 
 def _write_note(folder: Path, note: dict[str, Any]) -> None:
     _noted[folder.absolute()] = note
-    partial = folder / f"{NOTE}.{os.getpid()}.partial"
-    with suppress(OSError):  # nor is it forced to the disk: where it is lost or torn, the content is read again
-        partial.write_text(json.dumps(note), encoding="utf-8")
-        partial.replace(folder / NOTE)
+    with suppress(OSError, InputError):  # where there is none, the content is read again
+        atomic.write_text(folder / NOTE, json.dumps(note))
 
 
 def _blocks(folder: Path) -> Iterator[bytes]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -15,21 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from model_utils import atomic
+from model_utils.archive.commit import commit, discard, finish_commit_locked, temporary
 from model_utils.archive.format import IMAGES, METADATA, SAMPLES, ArchiveMetadata, to_table
 from model_utils.archive.verification import note_verified
+from model_utils.atomic import refusals_named
 from model_utils.errors import InputError
 from model_utils.locking import locked
-
-_PARTIAL = ".partial"
 
 
 class ArchiveWriter:
     """Appends tiles and their rows, then commits all three files of an archive.
 
-    Files are written under temporary names. `archive.json` is the commit mark: committing removes the old
-    one, renames the images and the table into place, and renames the new `archive.json` last, so that a
-    writer killed at any moment leaves the old archive or none. Other files in the folder are not touched.
+    Files are written under temporary names, and those that belong to the archive and are not part of it may be
+    (`beside`). Committing puts all of them in place, so that a writer killed at any moment leaves the old archive or
+    the new one (`archive.commit`). Other files in the folder are not touched.
     Use it as a context manager; leaving with an exception, or without `commit`, discards what was written.
 
     Example:
@@ -53,14 +52,15 @@ class ArchiveWriter:
         self._hash = hashlib.sha256()
         with ExitStack() as until_the_end:
             until_the_end.enter_context(locked(folder))
+            finish_commit_locked(folder)
             if (folder / METADATA).exists() and not overwrite:  # looked at under the lock
                 raise InputError(f"{folder / METADATA}: an archive is already there, --overwrite replaces it")
             if not folder.exists():
                 folder.mkdir(parents=True)
                 until_the_end.callback(_remove_if_empty, folder)
-            for leftover in folder.glob(f".*{_PARTIAL}"):
-                leftover.unlink()  # of a killed writer: we hold the lock, so nobody writes it
-            self._images: IO[bytes] = self._temporary(IMAGES).open("wb")
+            discard(folder)  # of a killed writer: we hold the lock, so nobody writes it
+            with self.beside(IMAGES) as images:
+                self._images: IO[bytes] = images.open("wb")
             self._header_length = self._write_header()
             self._until_the_end = until_the_end.pop_all()
 
@@ -70,9 +70,9 @@ class ArchiveWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._images.close()
-        for name in (IMAGES, SAMPLES, METADATA):
-            self._temporary(name).unlink(missing_ok=True)
+        with suppress(OSError):  # of a full disk, which has been told
+            self._images.close()
+        discard(self._folder)
         self._until_the_end.close()
 
     def append(self, tiles: NDArray[np.uint8], samples: pd.DataFrame) -> None:
@@ -95,10 +95,22 @@ class ArchiveWriter:
         if self._tables and table.schema != self._tables[0].schema:
             raise InputError("samples: the columns differ from those appended before")
         block = np.ascontiguousarray(tiles).data
-        self._images.write(block)
+        with self.beside(IMAGES):
+            self._images.write(block)
         self._hash.update(block)
         self._tables.append(table)
         self._count += len(tiles)
+
+    @contextmanager
+    def beside(self, name: str) -> Iterator[Path]:
+        """Gives where to write a file that is put in place with the archive.
+
+        Raises:
+            InputError: The disk is full.
+        """
+        path = temporary(self._folder, name)
+        with refusals_named(self._folder / name, path):
+            yield path
 
     def commit(
         self,
@@ -122,10 +134,12 @@ class ArchiveWriter:
         if identifiers.duplicated().any():
             repeated = identifiers[identifiers.duplicated()].iloc[0]
             raise InputError(f"samples: sample_id {repeated!r} came twice")
-        self._write_header()
-        self._images.close()
-        pq.write_table(table, self._temporary(SAMPLES))
-        self._hash.update(self._temporary(SAMPLES).read_bytes())
+        with self.beside(IMAGES):
+            self._write_header()
+            self._images.close()
+        with self.beside(SAMPLES) as samples:
+            pq.write_table(table, samples)
+        self._hash.update(samples.read_bytes())
         metadata = ArchiveMetadata(
             city=city,
             bands=self._bands,
@@ -139,19 +153,11 @@ class ArchiveWriter:
             licence=licence,
             attribution=attribution,
         )
-        self._temporary(METADATA).write_text(metadata.to_json(), encoding="utf-8")
-        for name in (IMAGES, SAMPLES, METADATA):
-            atomic.sync(self._temporary(name))
-        (self._folder / METADATA).unlink(missing_ok=True)
-        atomic.sync(self._folder)
-        for name in (IMAGES, SAMPLES, METADATA):
-            self._temporary(name).replace(self._folder / name)
-        atomic.sync(self._folder)
+        with self.beside(METADATA) as described:
+            described.write_text(metadata.to_json(), encoding="utf-8")
+            commit(self._folder)
         note_verified(self._folder, metadata.content_sha256)
         return metadata
-
-    def _temporary(self, name: str) -> Path:
-        return self._folder / f".{name}{_PARTIAL}"
 
     def _write_header(self) -> int:
         """Writes the NPY header for the tiles appended so far; numpy pads it so that its length stays."""

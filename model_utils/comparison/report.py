@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 from model_utils import atomic
 from model_utils.archive.reader import TileArchive
 from model_utils.comparison.config import CompareConfig
+from model_utils.comparison.hidden_truth.run import FIGURE as TRUTH
 from model_utils.comparison.outcomes import Outcome
 from model_utils.comparison.tables import write_tables
 from model_utils.configuration import save_config
@@ -25,6 +25,7 @@ from model_utils.figures.comparison.method_scores import draw_method_scores
 from model_utils.figures.experiment.coverage import draw_coverage
 from model_utils.figures.saving import save_figure
 
+PREDICTIONS, COVERAGE = "predictions.parquet", "coverage.csv"
 PREDICTION_COLUMNS = (
     *("sample_id", "site_id", "site_name", "latitude", "longitude", "time_utc", "local_date", "split", "method"),
     *("observed", "predicted", "lower", "upper", "predicted_other_dates"),
@@ -51,8 +52,21 @@ def write_report(
         config: The comparison's.
         archive: Says which part is simulated.
     """
-    for stale in ("figures", "predictions.parquet", "coverage.csv"):  # another run may have had other designs
-        shutil.rmtree(folder / stale) if (folder / stale).is_dir() else (folder / stale).unlink(missing_ok=True)
+    figures = [path for path in (folder / "figures").glob("*") if path.stem != TRUTH]
+    stale = [*figures, folder / PREDICTIONS, folder / COVERAGE]  # another run may have had other designs
+    with atomic.replacing_files(folder, stale) as partial:
+        _write_report(partial, table, differences, outcomes, heading, config, archive)
+
+
+def _write_report(
+    folder: Path,
+    table: pd.DataFrame,
+    differences: pd.DataFrame,
+    outcomes: Sequence[Outcome],
+    heading: Sequence[str],
+    config: CompareConfig,
+    archive: TileArchive,
+) -> None:
     save_config(folder / "config.yaml", config)
     write_tables(folder, table, differences, heading)
     simulated, scored = archive.metadata.simulated, table[table["skipped"].isna()] if "skipped" in table else table
@@ -69,7 +83,7 @@ def write_report(
             {name: _first_run(outcome) for name, outcome in first.items()}, _scores(scored, design), simulated
         )
         if design == "hold_out":
-            _write_predictions(folder / "predictions.parquet", list(first.values()))
+            _write_predictions(folder / PREDICTIONS, list(first.values()))
             covered = {
                 name: coverage_table(_first_run(outcome))
                 for name, outcome in first.items()
@@ -77,7 +91,7 @@ def write_report(
             }
             if covered:
                 figures["coverage"] = draw_coverage(covered, config.interval_level, simulated)
-                _write_coverage(folder / "coverage.csv", covered)
+                _write_coverage(folder / COVERAGE, covered)
     for name, figure in figures.items():
         save_figure(figure, folder / "figures", name)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from contrastive_models.embedding import EmbeddingPrecision, embed
@@ -150,8 +150,7 @@ def save_city_model(folder: Path, model: CityModel, encoder: nn.Module) -> None:
     """Writes `model.json`, `arrays.safetensors` and, unless the estimator has its own, `encoder.safetensors`."""
     if not sees_tiles(model.fitted):
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
-        with atomic.replacing(folder / ENCODER) as temporary:
-            save_file(tensors, temporary)
+        atomic.write_bytes(folder / ENCODER, save(tensors))
     write_saved(folder, model)
 
 

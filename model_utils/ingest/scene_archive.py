@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from model_utils.archive.acceptance import CHANGED
-from model_utils.archive.format import METADATA
+from model_utils.archive.commit import has_archive
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import City
 from model_utils.configuration import package_version, record
@@ -64,7 +64,7 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
     labels = read_labels(config, city)
     made = _how_made(config, catalogue, labels)
     target = archive_folder(config.root, city.name)
-    there = (target / METADATA).exists()
+    there = has_archive(target)
     replaced = scenes_of(target) if there and config.overwrite else set()
     with ArchiveWriter(target, config.tile_size, catalogue.bands, overwrite=True) as writer:
         for leftover in target.glob(f"{_SHARDS}*"):
@@ -103,6 +103,8 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
         close = nearly_one_place(cut.stations, config.tile_size * gsd / 2)
         values = [f"values: {catalogue.scaling}", *brightness.lines("--full-scale says which value becomes 255")]
         report = [*tally.lines(), *close, *values, *catalogue.notes, *labels.report]
+        if table is not None and labels.readings is not None:
+            keep_readings(writer, table, labels.readings.weather_findings)
         writer.commit(
             city=city.name,
             ground_sample_distance_m=gsd,
@@ -112,9 +114,7 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
             licence=config.licence,
             attribution=config.attribution,
         )
-        if table is not None and labels.readings is not None:
-            keep_readings(target, table, labels.readings.weather_findings)
-        else:
+        if table is None or labels.readings is None:
             forget_readings(target)
     size = f"{config.tile_size} x {config.tile_size} px of {gsd:g} m"
     print(f"{target}: {tally.tiles} tiles, {size}, bands {', '.join(catalogue.bands)}")

@@ -6,17 +6,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from model_utils import atomic
+from model_utils.archive.writer import ArchiveWriter
 
 READINGS, FINDINGS = "readings.parquet", "weather_findings.csv"
 
 
-def keep_readings(folder: Path, labels: pd.DataFrame, findings: pd.DataFrame) -> None:
-    """Writes the labels with their flags, whether a scene shows them or not, and the findings about the weather."""
-    with atomic.replacing(folder / READINGS) as temporary:
-        labels.to_parquet(temporary)
-    with atomic.replacing(folder / FINDINGS) as temporary:
-        findings.to_csv(temporary, index=False)
+def keep_readings(writer: ArchiveWriter, labels: pd.DataFrame, findings: pd.DataFrame) -> None:
+    """Writes the labels with their flags, whether a scene shows them or not, and the findings about the weather.
+
+    They become visible with the archive.
+    """
+    with writer.beside(READINGS) as path:
+        labels.to_parquet(path)
+    with writer.beside(FINDINGS) as path:
+        findings.to_csv(path, index=False)
 
 
 def forget_readings(folder: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from model_utils import atomic
+from model_utils.archive.commit import has_archive
 from model_utils.archive.format import METADATA, ArchiveMetadata
 from model_utils.configuration import package_version
 from model_utils.errors import InputError
@@ -47,6 +48,7 @@ def make_map(config: MapConfig) -> None:
     job = opened(config)
     folder = map_folder(job)
     with locked(folder):
+        atomic.clear_leftovers(folder)
         _kept_or_made(job, folder)
 
 
@@ -187,5 +189,5 @@ def _resolution(job: MapJob) -> dict[str, float]:
 
 def _simulated(job: MapJob) -> str:
     """What is simulated, as the archive of the model says it; its scenes are of the same kind."""
-    path = archive_folder(job.config.root, job.city.name) / METADATA
-    return ArchiveMetadata.read(path).simulated if path.is_file() else "no"
+    folder = archive_folder(job.config.root, job.city.name)
+    return ArchiveMetadata.read(folder / METADATA).simulated if has_archive(folder) else "no"

@@ -51,7 +51,8 @@ class PretrainConfig:
         strategy: Passed to the Lightning Trainer.
         probe_every: Epochs between probes of the embeddings; 0 never.
         resume: Go on from the last checkpoint of the same experiment.
-        overwrite: Replace the weights and the run of an earlier experiment of this name.
+        overwrite: Replace the weights and the run of an earlier experiment of this name; they stay until this one is
+            finished.
         root: Folder that holds data/ and results/.
     """
 

@@ -67,6 +67,9 @@ def _pretrain(config: PretrainConfig, city: City, place: RunPlace) -> None:
     """Leaves what stands in its place, or trains."""
     folder, weights = place.folder, place.weights
     archive = open_archive(archive_folder(config.root, config.city))
+    if _first_process():
+        atomic.clear_leftovers(folder)
+    work = place.work
     if place.is_finished(config, archive.metadata, _first_process()):
         say(f"{weights}: already trained with these settings on this archive; nothing to do")
         return
@@ -85,11 +88,11 @@ def _pretrain(config: PretrainConfig, city: City, place: RunPlace) -> None:
     say(pairs.summary)
     module = build_module(config, used, pairs.mean_batch(config.resolved_batch_size))
     check, probe = CollapseCheck(used, config.seed), _probe(config, inductive)
-    history = EpochHistory(folder / "metrics.csv", check, probe, config.probe_every)
+    history = EpochHistory(work / "metrics.csv", check, probe, config.probe_every)
     with quiet_lightning():
-        trainer = _trainer(config, folder, history)
-    checkpoint = newest_readable(folder / CHECKPOINTS) if config.resume else None
-    _claim(config, identity(config, archive.metadata), folder, weights)
+        trainer = _trainer(config, work, history)
+    checkpoint = newest_readable(work / CHECKPOINTS) if config.resume else None
+    _claim(config, identity(config, archive.metadata), work)
     _fit(trainer, module, pairs, config, checkpoint)
     if not trainer.is_global_zero:
         return
@@ -110,10 +113,12 @@ def _pretrain(config: PretrainConfig, city: City, place: RunPlace) -> None:
         machine=machine(_precision(config), config.accelerator),
         seen_ground=tile_ground(used.samples, tile_side_m(archive.metadata)).as_text(),
     )
-    with atomic.replacing(weights) as temporary:
-        save_encoder(temporary, module.encoder, metadata)
     figure = draw_pretraining_curves(history.frame(), feature_width(module.encoder), archive.metadata.simulated)
-    save_figure(figure, folder / "figures", "pretraining_curves")
+    save_figure(figure, work / "figures", "pretraining_curves")
+    with atomic.replacing(weights) as temporary:  # last: a run whose weights are there is finished
+        save_encoder(temporary, module.encoder, metadata)
+    if work != folder:
+        atomic.move_folder(work, folder)
     say(f"weights: {weights}")
     say(
         f"next: pm25 supervise --city {config.city} --start {config.method}_{config.pairs} "
@@ -198,18 +203,14 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def _claim(config: PretrainConfig, described: str, folder: Path, weights: Path) -> None:
-    """Prepares the run folder; without --resume, what a replaced run left is removed."""
+def _claim(config: PretrainConfig, described: str, work: Path) -> None:
+    """Prepares the folder of the run; without --resume, what an unfinished one left is removed."""
     if not _first_process():
         return
-    if not config.resume and folder.exists():
-        shutil.rmtree(folder)
-    if not config.resume:
-        weights.unlink(missing_ok=True)
-    for leftover in (folder / CHECKPOINTS).glob(".*.partial.ckpt"):  # of a killed run
-        leftover.unlink()
-    save_config(folder / "config.yaml", config)
-    atomic.write_text(folder / IDENTITY, described)
+    if not config.resume and work.exists():
+        shutil.rmtree(work)
+    save_config(work / "config.yaml", config)
+    atomic.write_text(work / IDENTITY, described)
 
 
 def _precision(config: PretrainConfig) -> str:

@@ -12,7 +12,7 @@ from model_utils.errors import InputError
 from model_utils.pretraining.config import PretrainConfig
 from model_utils.project import results_folder, weights_path
 
-IDENTITY = "experiment.json"
+IDENTITY, UNFINISHED = "experiment.json", ".unfinished"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,12 @@ class RunPlace:
         folder = results_folder(config.root, config.city, name)
         return cls(folder, weights_path(config.root, config.city, config.method, config.pairs, config.encoder))
 
+    @property
+    def work(self) -> Path:
+        """The run's own folder, or one beside it where a finished run stays until another one takes its place."""
+        beside = self.folder.with_name(f"{self.folder.name}{UNFINISHED}")
+        return beside if self.weights.exists() or beside.exists() else self.folder
+
     def is_finished(self, config: PretrainConfig, archive: ArchiveMetadata, first_process: bool = True) -> bool:
         """True if this very experiment is finished and to be kept.
 
@@ -47,19 +53,16 @@ class RunPlace:
         """
         if config.overwrite and not config.resume:
             return False
-        described = self.folder / IDENTITY
+        place = self.work if (self.work / IDENTITY).exists() else self.folder
+        described = place / IDENTITY
         if described.exists() and described.read_text(encoding="utf-8") != identity(config, archive):
-            raise InputError(
-                f"{self.folder}: holds a run with other settings or another archive; --overwrite replaces it"
-            )
+            raise InputError(f"{place}: holds a run with other settings or another archive; --overwrite replaces it")
         if self.weights.exists() and not described.exists():
             raise InputError(f"{self.weights}: weights of an unknown run are there; --overwrite replaces them")
-        unfinished = described.exists() and not self.weights.exists()
-        if unfinished and not config.resume and first_process:
-            raise InputError(
-                f"{self.folder}: holds an unfinished run; --resume goes on with it, --overwrite starts again"
-            )
-        return self.weights.exists()
+        finished = self.weights.exists() and place == self.folder
+        if described.exists() and not finished and not config.resume and first_process:
+            raise InputError(f"{place}: holds an unfinished run; --resume goes on with it, --overwrite starts again")
+        return finished
 
 
 def identity(config: PretrainConfig, archive: ArchiveMetadata) -> str:

@@ -38,6 +38,7 @@ def scenes_folder(parent: Path, city: str, overwrite: bool) -> Path:
         InputError: They are there already and are not to be replaced.
     """
     folder = parent / f"{city}_SIMULATED"
+    atomic.clear_leftovers(folder)  # of a killed run
     if folder.exists() and not overwrite:
         raise InputError(f"{folder}: scenes are already there, --overwrite replaces them")
     return folder

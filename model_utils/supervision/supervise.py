@@ -76,6 +76,7 @@ def run_experiment(config: SuperviseConfig) -> dict[str, Any]:
     city = load_city(config.city, config.root)
     folder = results_folder(config.root, config.city, config.experiment)
     with locked(folder):
+        atomic.clear_leftovers(folder)
         return _kept_or_run(config, city, folder)
 
 

@@ -17,6 +17,9 @@ from model_utils.figures.comparison.hidden_truth import draw_hidden_truth
 from model_utils.figures.saving import save_figure
 from model_utils.project import archive_folder
 
+FIGURE = "truth"
+"""What the figure's files are called."""
+
 
 def compare_with_truth(config: CompareConfig, folder: Path) -> tuple[pd.DataFrame, dict[str, float]]:
     """Judges place effects by the hidden truth; what stands is not computed again.
@@ -52,7 +55,7 @@ def compare_with_truth(config: CompareConfig, folder: Path) -> tuple[pd.DataFram
     text = truth_text(table, differences)
     atomic.write_text(folder / "truth.md", text)
     print(text)
-    save_figure(draw_hidden_truth(table), folder / "figures", "truth")
+    save_figure(draw_hidden_truth(table), folder / "figures", FIGURE)
     return table, seconds
 
 

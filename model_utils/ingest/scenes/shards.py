@@ -134,6 +134,9 @@ def write_shard(scene: Scene, settings: CutSettings, path: Path) -> Shard:
                 fractions = {"valid_fraction": cut.valid_fraction, "cloud_fraction": cut.cloud_fraction}
                 parts.append(pd.DataFrame({"position": cut.positions, **fractions}))
         temporary.replace(path)
+    except OSError as error:  # no InputError, which would say that the scene cannot be read
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     cuts = pd.concat(parts, ignore_index=True)

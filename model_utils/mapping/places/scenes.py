@@ -10,6 +10,7 @@ from typing import Any
 
 from rasterio.windows import Window
 
+from model_utils.archive.commit import has_archive
 from model_utils.archive.format import METADATA, ArchiveMetadata
 from model_utils.cities import City
 from model_utils.errors import InputError
@@ -81,8 +82,8 @@ def scenes_of_map(config: MapConfig, folder: Path, city: City, model: CityModel,
 
 def _archive(config: MapConfig, city: City, model: CityModel) -> ArchiveMetadata | None:
     """What the city's archive says of the scenes that it was made from, if it was and is of the model's kind."""
-    path = archive_folder(config.root, city.name) / METADATA
-    found = ArchiveMetadata.read(path) if path.is_file() else None
+    folder = archive_folder(config.root, city.name)
+    found = ArchiveMetadata.read(folder / METADATA) if has_archive(folder) else None
     if found is None or found.created_by.get("command") != COMMAND or tuple(found.bands) != tuple(model.bands):
         return None
     return found
