@@ -33,9 +33,13 @@ import os, sys
 from pathlib import Path
 from model_utils.locking import locked
 with locked(*map(Path, sys.argv[1:])):
-    if os.environ.get("WITH_CHILD") and not os.fork():
-        sys.stdin.read()  # outlives its parent
-        os._exit(0)
+    if os.environ.get("WITH_CHILD"):
+        told, tell = os.pipe()
+        if not os.fork():
+            os.write(tell, b".")
+            sys.stdin.read()  # outlives its parent
+            os._exit(0)
+        os.read(told, 1)  # it runs, and has let go of the lock
     print("held", flush=True)
     input()
 """

@@ -335,7 +335,7 @@ def test_scenes_that_a_killed_run_had_put_aside_come_back(town: Path) -> None:
             "cannot be written: not a directory",
         ),
         (["--write-scenes", "{root}/order", "--surface", "{root}/far.tif"], "far.tif: lies outside"),
-        (["--write-scenes", "{root}/order", "--surface", "{root}/none.tif"], "none.tif: not readable as a raster"),
+        (["--write-scenes", "{root}/order", "--surface", "{root}/none.tif"], "none.tif: not found"),
     ],
 )
 def test_wrong_flags_are_named_in_one_line(
