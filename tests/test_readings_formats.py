@@ -11,6 +11,7 @@ from readings_writers import DAILY_WRITERS, HOUR, NAMES, PLACES, WRITERS, Long, 
 
 from model_utils.cities import City, load_city
 from model_utils.errors import InputError
+from model_utils.ingest.readings.formats.specification import shipped_formats
 from model_utils.ingest.readings.reading import FORMATS, detect, read_readings
 from model_utils.ingest.readings.records import WEATHER, StationRecords
 from model_utils.ingest.readings.units import micrograms_in, to_micrograms_per_cubic_metre
@@ -183,7 +184,8 @@ def test_units(unit: str, factor: float | None) -> None:
 
 
 def test_every_format_is_named_once() -> None:
-    assert {name for name, *_ in WRITERS} | {"cpcb-daily", "epa-aqs-daily"} == set(FORMATS)
+    described = {*shipped_formats(), "wide"}
+    assert {name for name, *_ in WRITERS} | {"cpcb-daily", "epa-aqs-daily"} | described == set(FORMATS)
 
 
 @pytest.mark.real
@@ -236,4 +238,4 @@ def test_detection_says_what_there_is(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match=r"no known format.*--readings-format.*cpcb-daily.*plain"):
-        detect(path)
+        detect(path, DELHI)

@@ -23,6 +23,9 @@ _ONLY_SCENES = (
     "timezone",
     "hour_stamp",
     "unit",
+    "columns",
+    "time_format",
+    "decimal",
     "window_hours",
     "meteorology",
     "tile_size",
@@ -33,7 +36,10 @@ _ONLY_SCENES = (
     "skip_broken",
     "scheduler",
 )
-_ONLY_READINGS = ("readings_format", "hour_stamp", "unit", "min_hours", "drop_flags")
+_ONLY_READINGS = (
+    *("readings_format", "hour_stamp", "unit", "columns", "time_format", "decimal"),
+    *("min_hours", "drop_flags"),
+)
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,14 @@ class PrepareConfig:
         max_cloud_fraction: Leave out a tile with a larger share under cloud, where a mask tells.
         stations: A .csv file of station coordinates (station, latitude, longitude); they precede the readings' own.
         readings: File or folder of station readings as the agency exported them; the format is detected.
-        readings_format: The format, where it is not detected.
+        readings_format: The format, where it is not detected; or a YAML file that describes one.
         timezone: Time zone of readings whose times name none, such as Asia/Kolkata.
         hour_stamp: Whether an hour is stamped with its beginning or its ending, where the format leaves it open.
         unit: Unit of readings that name none; by default ug/m3.
+        columns: What the columns of a table of readings are called, typed as time=Zeit,station=Ort,pm25=Staub, where
+            it is of no known format; station_name, latitude, longitude, unit and parameter can be named too.
+        time_format: How its times are written, such as '%d.%m.%Y %H:%M', where no row says whether days come first.
+        decimal: What separates decimals in readings; by default a comma where semicolons separate cells.
         window_hours: Label with the mean of the hours within so many of the overpass, instead of with the local day's.
         min_hours: Hours that a daily mean needs.
         drop_flags: Readings with these quality flags are kept out of labels ('none' for all in); by default those
@@ -101,6 +111,9 @@ class PrepareConfig:
     timezone: str | None = None
     hour_stamp: Literal["beginning", "ending"] | None = None
     unit: str | None = None
+    columns: tuple[str, ...] | None = None
+    time_format: str | None = None
+    decimal: Literal[",", "."] | None = None
     window_hours: float | None = None
     min_hours: int = 18
     drop_flags: tuple[str, ...] | None = None
@@ -141,8 +154,15 @@ class PrepareConfig:
             except (ZoneInfoNotFoundError, ValueError, OSError):
                 raise ValueError(f"--timezone: found {self.timezone!r}, expected a name like Asia/Kolkata") from None
 
+    @property
+    def column_names(self) -> dict[str, str]:
+        """What `columns` says: the name of a column by what it holds."""
+        return dict(word.split("=", 1) for word in self.columns or ())
+
     def _check_source(self) -> None:
         """Exactly one kind of imagery, with what belongs to it."""
+        if wrong := [word for word in self.columns or () if not all(word.partition("="))]:
+            raise ValueError(f"--columns: found {wrong[0]!r}, expected time=...,station=...,pm25=...")
         given = [flag(name) for name in ("scenes", "images", "legacy") if getattr(self, name) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "no imagery"

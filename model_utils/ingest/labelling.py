@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from model_utils.ingest.readings.labels import daily_labels, overpass_labels
 from model_utils.ingest.readings.reading import read_readings
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.stations import locate_stations, read_stations
+from model_utils.ingest.readings.text import Decimal
 from model_utils.ingest.readings.units import CLEANEST_CITY
 from model_utils.ingest.weather.findings import ALL_STATIONS
 from model_utils.ingest.weather.matching import WeatherIndex
@@ -53,13 +55,16 @@ def station_readings(
     timezone: str | None = None,
     hour_stamp: Literal["beginning", "ending"] | None = None,
     unit: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    time_format: str | None = None,
+    decimal: Decimal | None = None,
 ) -> StationReadings:
-    """Reads, locates and judges the readings of a city; see PrepareConfig for the arguments.
+    """Reads, locates and judges the readings of a city; see `read_readings` for the arguments.
 
     Raises:
         InputError: Naming the file, line or flag that is wrong.
     """
-    records = read_readings(path, city, format, timezone, hour_stamp, unit)
+    records = read_readings(path, city, format, timezone, hour_stamp, unit, columns, time_format, decimal)
     located, place_notes = locate_stations(records, read_stations(stations) if stations else None, city)
     _refuse_other_unit(records, path, unit)
     checked, findings = check_weather(records.table, records.units, records.period)
@@ -176,6 +181,9 @@ def read_labels(config: PrepareConfig, city: City) -> Labels:
             config.timezone,
             config.hour_stamp,
             config.unit,
+            config.column_names,
+            config.time_format,
+            config.decimal,
         )
         stations = readings.stations
         files += readings.files

@@ -21,6 +21,7 @@ FLAGS = {
     "colocated": "another station within 50 m persistently disagrees; which of the two is right is not known",
     "coordinates": "the station has no usable coordinates (none, 0, 0, swapped, or outside the city)",
     "unit_doubt": "the station's readings are 100 times or more off the others at the same times: another unit?",
+    "low_cost": "an optical sensor without a reference, which humid air and coarse dust mislead",
     "too_few_hours": "the mean was not taken, since fewer hours were kept than asked for",
 }
 """What can be said against a reading (the last one: against a mean), in the order in which `quality` names them."""
@@ -54,7 +55,9 @@ STUCK_DAYS_WITHIN = 0.05
 
 
 def flag_records(records: StationRecords, stations: pd.DataFrame) -> pd.DataFrame:
-    """Adds a boolean column `flag_<name>` for each of `FLAGS` that concerns a reading (all but too_few_hours).
+    """Adds a boolean column `flag_<name>` for each of `FLAGS` that concerns a reading: all but too_few_hours.
+
+    `low_cost` is of all readings or of none, and then there is no such column.
 
     Nothing is removed or changed. A missing code gets that flag alone: it is no number that could be stuck or far
     from the neighbours. A saturated reading can be stuck too, but is no neighbour and no spike.
@@ -124,6 +127,8 @@ def flag_records(records: StationRecords, stations: pd.DataFrame) -> pd.DataFram
         flags[key][number] = found
     for key, wrong in (("colocated", disagree), ("unit_doubt", doubt)):
         flags[key] = name.isin(places["station"].astype(str).to_numpy()[wrong]).to_numpy()
+    if records.low_cost:
+        flags["low_cost"] = np.ones(len(table), dtype=bool)
     columns = {f"flag_{key}": flags[key] for key in FLAGS if key in flags}
     return pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from model_utils.ingest.readings.source import Source
 
 NAME = "openaq-json"
 
+_SENSOR = re.compile(r"sensors?[-_]?([0-9]+)(?![0-9])", re.IGNORECASE)
 _DAY = (pd.Timedelta(hours=22), pd.Timedelta(hours=26))  # a local day, clock changes included
 
 
@@ -31,6 +33,9 @@ def read(source: Source) -> StationRecords:
     if not frames:
         raise InputError(f"{source.files[0]}: found no measurement of pm25")
     table = pd.concat(frames, ignore_index=True)
+    table, flagged = table[~table["flagged"]], int(table["flagged"].sum())
+    if table.empty:
+        raise InputError(f"{source.files[0]}: all {flagged} measurements are flagged by OpenAQ (flagInfo.hasFlags)")
     if table["both_ends"].nunique() > 1:
         raise InputError(f"{source.files[0]}: found answers of versions 2 and 3 of the API, expected one of them")
     both_ends = bool(table["both_ends"].iloc[0])
@@ -48,6 +53,8 @@ def read(source: Source) -> StationRecords:
     else:
         gathered = gather(table, source, "utc")
         stamp = "beginning" if both_ends else source.hour_stamp or "ending"
+    if flagged:
+        gathered.notes.append(f"{flagged} measurements that OpenAQ flags (flagInfo.hasFlags) are left out")
     if source.timezone:
         gathered.notes.append("--timezone is not used: all times are given in UTC")
     if (table["station"] == table["file"]).any():
@@ -62,6 +69,9 @@ def _page(path: Path, source: Source) -> pd.DataFrame:
         page = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as JSON ({str(error)[:120]})") from None
+    called = path.name.split(".")[0]
+    if sensor := _SENSOR.match(called):  # answers about one sensor name it in the question only
+        called = sensor[1]
     pages = page if isinstance(page, list) else [page]
     rows = []
     for answer in pages:
@@ -70,7 +80,7 @@ def _page(path: Path, source: Source) -> pd.DataFrame:
             raise InputError(f"{path}: found no list 'results', expected an answer of OpenAQ's measurements")
         for number, result in enumerate(results):
             try:
-                row = _measurement(result, path.name.split(".")[0])
+                row = _measurement(result, called)
             except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
                 what = f"{type(error).__name__}: {error}"[:120]
                 raise InputError(f"{path}: results[{number}]: not a measurement ({what})") from None
@@ -128,6 +138,7 @@ def _measurement(result: dict[str, Any], file: str) -> dict[str, Any] | None:
         "unit": str(parameter["units"] if named else result["unit"]),
         "value": number,
         "both_ends": both_ends,
+        "flagged": bool((result.get("flagInfo") or {}).get("hasFlags")),
         "utc": str(begin["utc"]),
         "end": str(end["utc"]),
         "local": str(begin["local"]),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+
+import pandas as pd
 
 from model_utils.cities import City
 from model_utils.errors import InputError
@@ -18,15 +21,18 @@ from model_utils.ingest.readings import (
     openaq_json,
     plain,
     uci_beijing,
+    wide,
 )
 from model_utils.ingest.readings.encoding import decoded
+from model_utils.ingest.readings.formats import table
+from model_utils.ingest.readings.formats.specification import read_format, shipped_formats
 from model_utils.ingest.readings.hours import HourStamp
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.source import Source
 from model_utils.ingest.readings.stations import read_stations
-from model_utils.ingest.readings.text import open_parquet, open_text
+from model_utils.ingest.readings.text import Decimal, open_parquet, open_text
 
-FORMATS: dict[str, Callable[[Source], StationRecords]] = {
+_MODULES: dict[str, Callable[[Source], StationRecords]] = {
     cpcb_daily.NAME: cpcb_daily.read,
     cpcb_ccr.NAME: cpcb_ccr.read,
     uci_beijing.NAME: uci_beijing.read,
@@ -36,8 +42,10 @@ FORMATS: dict[str, Callable[[Source], StationRecords]] = {
     epa_aqs.HOURLY: epa_aqs.read_hourly,
     epa_aqs.DAILY: epa_aqs.read_daily,
     plain.NAME: plain.read,
+    wide.NAME: wide.read,
 }
-"""What reads each format, by the name that --readings-format takes."""
+FORMATS = (*_MODULES, *shipped_formats())
+"""The formats, by the names that --readings-format takes."""
 
 _HEADERS: dict[str, Callable[[tuple[str, ...]], bool]] = {
     cpcb_daily.NAME: cpcb_daily.matches,
@@ -47,6 +55,7 @@ _HEADERS: dict[str, Callable[[tuple[str, ...]], bool]] = {
     epa_aqs.HOURLY: lambda names: epa_aqs.matches(names, epa_aqs.HOURLY),
     epa_aqs.DAILY: lambda names: epa_aqs.matches(names, epa_aqs.DAILY),
     plain.NAME: plain.matches,
+    **{name: format.matches for name, format in shipped_formats().items()},
 }
 _SUFFIXES = (".csv", ".txt", ".tsv", ".gz", ".json", ".parquet", ".xlsx", ".xls")
 _PLACES = "stations.csv"
@@ -59,72 +68,100 @@ def read_readings(
     timezone: str | None = None,
     hour_stamp: HourStamp | None = None,
     unit: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    time_format: str | None = None,
+    decimal: Decimal | None = None,
 ) -> StationRecords:
     """Reads station readings as an agency exported them.
 
     Args:
         path: A file, or a folder with files of one format and perhaps a stations.csv with coordinates.
         city: Whose readings these are.
-        format: A key of `FORMATS`, or None to detect it from the files' content.
+        format: One of `FORMATS`, a YAML file that describes a format, or None to detect it from the files' content.
         timezone: IANA zone of times that name none; some formats have one by default.
         hour_stamp: Which end of its hour a time is; each format has a default, which the notes state.
         unit: Unit of PM2.5 where the files name none.
+        columns: What columns of a plain table are called, by what they hold: time, station, pm25, and perhaps
+            station_name, latitude, longitude, unit, parameter.
+        time_format: The `strptime` format of times, where they do not say it themselves.
+        decimal: What separates decimals; by default a comma where semicolons separate cells.
 
     Raises:
         InputError: Naming the file, line and column that is wrong, or the flag that is needed.
     """
-    if format is not None and format not in FORMATS:
-        raise InputError(f"--readings-format: found {format!r}, expected one of {', '.join(FORMATS)}")
+    own = read_format(Path(format)) if format and Path(format).suffix in (".yaml", ".yml") else None
+    if format is not None and own is None and format not in FORMATS:
+        raise InputError(
+            f"--readings-format: found {format!r}, expected one of {', '.join(FORMATS)}, or a YAML file with a format"
+        )
+    if columns and format not in (None, plain.NAME):
+        raise InputError(f"--columns: names the columns of a plain table, and --readings-format says {format}")
     files, places = _files(path)
-    files, notes = _without_texts(files)
+    listed = read_stations(places) if places else None
+    files, notes = _without_texts(files, city, listed)
+    if format is None and columns:
+        format = plain.NAME
     if format is None:
-        format = detect(files[0])
+        format = detect(files[0], city, listed)
         for file in files[1:]:
-            if (other := detect(file)) != format:
+            if (other := detect(file, city, listed)) != format:
                 raise InputError(f"{file}: found {other}, but {files[0]} is {format}, expected one format in a folder")
-    source = Source(files, read_stations(places) if places else None, city, timezone, hour_stamp, unit, notes)
-    records = FORMATS[format](source)
+    source = Source(files, listed, city, timezone, hour_stamp, unit, columns or {}, time_format, decimal, notes)
+    described = own or shipped_formats().get(format)
+    records = table.read(described, source) if described else _MODULES[format](source)
     return replace(records, files=(places, *records.files)) if places else records
 
 
-def detect(path: Path) -> str:
+def detect(path: Path, city: City, listed: pd.DataFrame | None = None) -> str:
     """Names the format of a file by its content.
+
+    Args:
+        path: The file.
+        city: Whose readings these are.
+        listed: The folder's list of stations, as `read_stations` gives it.
 
     Raises:
         InputError: None fits, or several do.
     """
-    found = _fitting(path)
+    found = _fitting(path, city, listed)
     if len(found) != 1:
         what = f"fits {' and '.join(found)}" if found else "is of no known format"
         raise InputError(f"{path}: {what}, expected --readings-format with one of {', '.join(FORMATS)}")
     return found[0]
 
 
-def _fitting(path: Path) -> list[str]:
+def _fitting(path: Path, city: City, listed: pd.DataFrame | None) -> list[str]:
     """The formats that a file may be of.
 
     Raises:
         InputError: It is not readable.
     """
     if path.suffix.casefold() == ".parquet":
-        return [plain.NAME] if plain.matches(open_parquet(path)[0]) else []
+        return _known(open_parquet(path)[0], city, listed)
     if decoded(path, head=True)[0].lstrip()[:1] in (b"{", b"["):
         return [openaq_json.NAME]
-    try:
-        open_text(path, cpcb_ccr.is_header, head=True)
-        return [cpcb_ccr.NAME]
-    except InputError:
-        names = open_text(path, head=True).names
-        return [name for name, matches in _HEADERS.items() if matches(names)]
+    below = {name: format.is_header for name, format in shipped_formats().items() if format.recognised_by.above}
+    for name, is_header in {cpcb_ccr.NAME: cpcb_ccr.is_header, **below}.items():
+        with suppress(InputError):  # nowhere does a line look like its header
+            open_text(path, is_header, head=True)
+            return [name]
+    return _known(open_text(path, head=True).names, city, listed)
 
 
-def _without_texts(files: tuple[Path, ...]) -> tuple[tuple[Path, ...], list[str]]:
+def _known(names: tuple[str, ...], city: City, listed: pd.DataFrame | None) -> list[str]:
+    found = [name for name, matches in _HEADERS.items() if matches(names)]
+    return found or ([wide.NAME] if wide.matches(names, city, listed) else [])
+
+
+def _without_texts(
+    files: tuple[Path, ...], city: City, listed: pd.DataFrame | None
+) -> tuple[tuple[Path, ...], list[str]]:
     """Leaves out .txt files of no known format, such as a README.txt beside the readings, and says so."""
     texts = []
     for file in files:
         if file.suffix.casefold() == ".txt":
             try:
-                known = bool(_fitting(file))
+                known = bool(_fitting(file, city, listed))
             except InputError:
                 known = False
             texts += [] if known else [file]

@@ -37,6 +37,7 @@ class StationRecords:
         units: Unit of each weather column as the header states it, such as {'pressure': 'mmHg'}.
         files: The files that were read.
         notes: What a person should know: time zone, hour-ending or hour-beginning, rows that were left out and why.
+        low_cost: The instruments are optical sensors without a reference.
     """
 
     table: pd.DataFrame
@@ -46,3 +47,4 @@ class StationRecords:
     units: dict[str, str]
     files: tuple[Path, ...]
     notes: tuple[str, ...]
+    low_cost: bool = False

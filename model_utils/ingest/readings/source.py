@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -16,7 +16,7 @@ from model_utils.errors import InputError
 from model_utils.ingest.readings.hours import HourStamp, hours_of
 from model_utils.ingest.readings.records import WEATHER, StationRecords
 from model_utils.ingest.readings.stations import matched
-from model_utils.ingest.readings.text import TextTable, open_text
+from model_utils.ingest.readings.text import Decimal, Rows, TextTable, open_text
 from model_utils.ingest.readings.times import time_zone, to_utc
 from model_utils.ingest.readings.units import micrograms_in, to_micrograms_per_cubic_metre
 
@@ -32,6 +32,9 @@ class Source:
         timezone: Zone of times that name none, or None.
         hour_stamp: What an hour's stamp means, or None.
         unit: Unit of PM2.5 where the files name none, or None.
+        columns: The name of a column for what it holds, of a plain table whose names nobody knows.
+        time_format: The `strptime` format of its times, or None.
+        decimal: What separates decimals, or None for what the delimiter suggests.
         notes: What showed when the files were opened.
     """
 
@@ -41,6 +44,9 @@ class Source:
     timezone: str | None = None
     hour_stamp: HourStamp | None = None
     unit: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    time_format: str | None = None
+    decimal: Decimal | None = None
     notes: list[str] = field(default_factory=list)
 
     def open(self, path: Path, is_header: Callable[[Sequence[str]], bool] | None = None) -> TextTable:
@@ -48,7 +54,7 @@ class Source:
         table = open_text(path, is_header)
         if table.encoding == "latin-1":
             self.notes.append(f"{path.name} is not UTF-8: read as Latin-1")
-        return table
+        return replace(table, decimal=self.decimal or table.decimal)
 
     def zone(self, default: str) -> ZoneInfo:
         """The zone of times that name none: --timezone, else the format's own."""
@@ -93,6 +99,7 @@ class Gathered:
         units: Unit of each weather column as the first header states it.
         notes: What a person should know.
         unread: Why columns are not read, and the files they are in.
+        missing: Readings that are words, by kind.
     """
 
     tables: list[pd.DataFrame] = field(default_factory=list)
@@ -100,6 +107,7 @@ class Gathered:
     units: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     unread: dict[str, list[str]] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
 
     def leave_out(self, unread: list[str], path: Path) -> None:
         """Adds why columns of a file are not read; `records` says it once for all the files."""
@@ -118,6 +126,11 @@ class Gathered:
             if self.units.setdefault(name, unit) != unit:
                 raise InputError(f"{path}: {name} is in {unit!r}, but in {self.units[name]!r} in files before it")
         self.tables.append(table)
+
+    def note_missing(self, rows: Rows, column: str) -> None:
+        """Counts the cells of readings that hold a word in place of a number."""
+        for kind, count in rows.missing_by_kind(column).items():
+            self.missing[kind] = self.missing.get(kind, 0) + count
 
     def place(self, station: str, name: str, latitude: float = np.nan, longitude: float = np.nan) -> None:
         """Adds what is known of one station."""
@@ -139,7 +152,9 @@ class Gathered:
         """
         table = pd.concat(self.tables, ignore_index=True)
         unread = [f"left out of {some(files)}: {why}" for why, files in self.unread.items()]
-        notes = list(dict.fromkeys([*source.notes, *self.notes, *unread]))
+        words = ", ".join(f"{count} {kind}" for kind, count in self.missing.items())
+        missing = [f"no numbers, taken as missing: {words}"] if words else []
+        notes = list(dict.fromkeys([*source.notes, *self.notes, *unread, *missing]))
         if "date" in table:
             table["local_date"] = table["date"].dt.as_unit("us").dt.normalize()
             table["time_utc"] = pd.Series(pd.NaT, index=table.index, dtype="datetime64[us, UTC]")

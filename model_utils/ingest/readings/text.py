@@ -21,8 +21,15 @@ from numpy.typing import NDArray
 from model_utils.errors import InputError
 from model_utils.ingest.readings.encoding import decoded
 
-MISSING = ("", "na", "n/a", "nan", "null", "none", "-", "--", "---")
+SPREADSHEET_ERRORS = ("#n/a", "#na", "#ref!", "#value!", "#div/0!", "#num!", "#name?", "#null!")
+"""What a spreadsheet leaves in a cell whose formula failed, in small letters."""
+
+MISSING = ("", "na", "n/a", "nan", "null", "none", "-", "--", "---", "no data", "nodata", "n.d.", *SPREADSHEET_ERRORS)
 """What agencies write where there is no number, in small letters."""
+
+_BELOW_DETECTION = r"^<\s*=?\s*[0-9]+(?:[.,][0-9]+)?$|^(?i:bdl|<\s*lod|<\s*dl)$"
+
+Decimal = Literal[",", "."]
 
 _MOST_COLUMNS = 20_000
 _BLOCK_BYTES = 2**24
@@ -65,11 +72,31 @@ class Rows:
         try:
             numbers = pc.cast(words, pa.float64())
         except pa.ArrowInvalid:
+            words = self._plain_numbers(pc.if_else(known, self.columns[name], None))
             numeric = r"^-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$"
             self.refuse(name, pc.invert(pc.fill_null(pc.match_substring_regex(words, numeric), True)), "a number")
             numbers = pc.cast(pc.utf8_trim(words, "."), pa.float64())
         self.refuse(name, pc.invert(pc.fill_null(pc.is_finite(numbers), True)), "a number")
         return np.asarray(numbers.to_numpy(), dtype=np.float64)
+
+    def _plain_numbers(self, words: Any) -> Any:
+        """Numbers without the marks between thousands; below the limit of detection there is none."""
+        words = pc.if_else(pc.match_substring_regex(words, _BELOW_DETECTION), None, words)
+        # 1.034 with a decimal comma is as likely a number of three decimals: only 1.034,5 is a thousand
+        mark, rest = (".", ",[0-9]+") if self.decimal_comma else (",", r"(?:\.[0-9]*)?")
+        grouped = pc.match_substring_regex(words, rf"^-?[0-9]{{1,3}}(?:[{mark}][0-9]{{3}})+{rest}$")
+        words = pc.if_else(grouped, pc.replace_substring(words, mark, ""), words)
+        return pc.replace_substring(words, ",", ".") if self.decimal_comma else words
+
+    def missing_by_kind(self, name: str) -> dict[str, int]:
+        """How many cells hold a word in place of a number, by kind; empty cells are none."""
+        small = pc.utf8_lower(self.columns[name])
+        errors = pc.is_in(small, value_set=pa.array(SPREADSHEET_ERRORS))
+        words = pc.is_in(small, value_set=pa.array([word for word in MISSING if word not in ("", *SPREADSHEET_ERRORS)]))
+        below = pc.match_substring_regex(self.columns[name], _BELOW_DETECTION)
+        kinds = {"words such as NA or --": words, "spreadsheet errors": errors, "below the limit of detection": below}
+        counts = {kind: int(pc.sum(found).as_py() or 0) for kind, found in kinds.items()}
+        return {kind: count for kind, count in counts.items() if count}
 
     def taken(self, positions: NDArray[np.intp]) -> Rows:
         """Some of the rows, which still know their lines."""
@@ -109,6 +136,7 @@ class TextTable:
         preamble: The cells of the lines above the header.
         delimiter: What stands between cells.
         encoding: How the bytes were read; 'latin-1' is a guess that the caller states.
+        decimal: What separates decimals: a comma where cells are separated by semicolons.
     """
 
     path: Path
@@ -116,6 +144,7 @@ class TextTable:
     preamble: tuple[tuple[str, ...], ...]
     delimiter: str
     encoding: str
+    decimal: Decimal
     _body: bytes
     _first_line: int
 
@@ -174,7 +203,7 @@ class TextTable:
             line = next((at for number, at in enumerate(whole) if number == kept[row]), 0)
             return f"{self.path}: line {line}"
 
-        return Rows(self.path, trimmed, self.delimiter == ";", where)
+        return Rows(self.path, trimmed, self.decimal == ",", where)
 
     def _lines(self) -> Iterator[tuple[int, int]]:
         """Line and number of cells of each row that is not empty; slow, for messages only."""
@@ -209,7 +238,8 @@ def open_text(path: Path, is_header: Callable[[Sequence[str]], bool] | None = No
             raise InputError(f"{path}: line {number}: found over {_MOST_COLUMNS} cells, expected a header")
         cells = tuple(cell.strip() for cell in next(csv.reader([text], delimiter=delimiter)))
         if is_header is None or is_header(cells):
-            return TextTable(path, cells, tuple(preamble), delimiter, encoding, data[start:], number + 1)
+            decimal: Decimal = "," if delimiter == ";" else "."
+            return TextTable(path, cells, tuple(preamble), delimiter, encoding, decimal, data[start:], number + 1)
         preamble.append(cells)
     raise InputError(
         f"{path}: {'found no header' if data.strip() else 'the file is empty'}, expected a table of readings"

@@ -30,7 +30,7 @@ def micrograms_in(unit: str) -> float | None:
     """Micrograms per cubic metre in one of `unit`, in whatever spelling; None where it is no mass concentration."""
     text = unicodedata.normalize("NFKC", unit.replace("Â", "")).casefold()  # both micro signs and the raised 3 as one
     text = re.sub(
-        r"[\s^*·._]|\(lc\)|\(local conditions\)",
+        r"[\s^*·._]|\(lc\)|\(local conditions\)|\blc$",
         "",
         text.replace("\N{MINUS SIGN}", "-").replace("\N{GREEK SMALL LETTER MU}", "u"),
     )

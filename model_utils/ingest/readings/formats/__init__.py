@@ -1,0 +1,1 @@
+"""Formats of station readings as data: a YAML file says what a provider's table looks like."""
