@@ -25,12 +25,13 @@ from model_utils.archive.reader import open_archive
 from model_utils.cities import load_city
 from model_utils.cli.main import main
 from model_utils.ingest.readings.flags import DEFAULT_DROP, FLAGS
+from model_utils.ingest.readings.formats.specification import shipped_formats
 from model_utils.ingest.readings.reading import FORMATS
 from model_utils.ingest.scenes import geotiff, planet, sentinel
 
 PAGE = (Path(__file__).resolve().parents[1] / "data" / "requirements.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(?:`([^`\n]+)`:\n\n)?```(\w+)\n(.*?)```", re.DOTALL)
-CITIES = [text for _, kind, text in BLOCK.findall(PAGE) if kind == "yaml"]
+CITIES = [text for name, kind, text in BLOCK.findall(PAGE) if kind == "yaml" and not name]
 
 
 @dataclass(frozen=True)
@@ -303,10 +304,14 @@ def test_tables_of_the_page_name_all_there_is() -> None:
     flags = re.findall(r"^\| `(\w+)` \| .* \| (yes|no|) ?\|$", PAGE, re.MULTILINE)
     assert {name for name, _ in flags} == set(FLAGS)
     assert {name for name, enters in flags if enters == "no"} == set(DEFAULT_DROP)
-    formats = PAGE.split("| format | what it looks like")[1].split("\n\n")[0]
-    listed = re.findall(r"^\| `([\w-]+)` \|", formats, re.MULTILINE)
-    assert set(listed) == set(FORMATS)
-    assert [f"3 {name}" for name in listed] == [example.title for example in READINGS]
+    listed, further = (
+        re.findall(r"^\| `([\w-]+)` \|", PAGE.split(head)[1].split("\n\n")[0], re.MULTILINE)
+        for head in ("| format | what it looks like", "| further format | what it looks like")
+    )
+    assert set(further) == {*shipped_formats(), "wide"}
+    assert set(listed) | set(further) == set(FORMATS)
+    own = ["Any other table", "A format of your own"]
+    assert [f"3 {name}" for name in [*listed, *own]] == [example.title for example in READINGS]
     products = PAGE.split("| product | files")[1].split("\n\n")[0]
     named = {
         name for cell in re.findall(r"^\| (`.*?`) \|", products, re.MULTILINE) for name in re.findall(r"`(.*?)`", cell)

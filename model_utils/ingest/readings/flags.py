@@ -140,8 +140,9 @@ def flag_counts(table: pd.DataFrame) -> dict[str, int]:
 
 def filter_line(drop: tuple[str, ...] = DEFAULT_DROP) -> str:
     """The filter in words."""
-    # readings of a station without a place reach no tile, and too few hours concern the mean
-    kept = [name for name in FLAGS if name not in (*drop, "coordinates", "too_few_hours")]
+    # readings of a station without a place reach no tile, and too few hours concern the mean; what is low-cost is so
+    # throughout, and said where it is
+    kept = [name for name in FLAGS if name not in (*drop, "coordinates", "low_cost", "too_few_hours")]
     return f"readings flagged {', '.join(drop) or 'nothing'} enter no mean; those flagged {', '.join(kept)} do"
 
 
