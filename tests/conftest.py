@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fork_server import ForkServer, fork_server
 from matplotlib.figure import Figure
 
 from model_utils.archive.reader import open_archive
@@ -89,6 +90,13 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("town")
     write_town(root)
     return root
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ForkServer]:
+    """Runs of the command line that tests disturb."""
+    with fork_server() as server:
+        yield server
 
 
 @pytest.fixture

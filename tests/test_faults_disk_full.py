@@ -10,18 +10,12 @@ from pathlib import Path
 import pytest
 from disturbed_root import DisturbedRoot
 from fault_verbs import VERBS
-from fork_server import Ended, ForkServer, fork_server
+from fork_server import Ended, ForkServer
 
 pytestmark = pytest.mark.slow
 
 ROOMY = 2**30
 Room = Callable[[int], None]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    with fork_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from disturbed_root import KILLED, DisturbedRoot
 from fault_verbs import VERBS
-from fork_server import ForkServer, fork_server
+from fork_server import ForkServer
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    with fork_server() as server:
-        yield server
 
 
 @pytest.mark.parametrize("name", VERBS)

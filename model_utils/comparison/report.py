@@ -52,48 +52,36 @@ def write_report(
         config: The comparison's.
         archive: Says which part is simulated.
     """
-    figures = [path for path in (folder / "figures").glob("*") if path.stem != TRUTH]
-    stale = [*figures, folder / PREDICTIONS, folder / COVERAGE]  # another run may have had other designs
+    before = [path for path in (folder / "figures").glob("*") if path.stem != TRUTH]
+    stale = [*before, folder / PREDICTIONS, folder / COVERAGE]  # another run may have had other designs
     with atomic.replacing_files(folder, stale) as partial:
-        _write_report(partial, table, differences, outcomes, heading, config, archive)
-
-
-def _write_report(
-    folder: Path,
-    table: pd.DataFrame,
-    differences: pd.DataFrame,
-    outcomes: Sequence[Outcome],
-    heading: Sequence[str],
-    config: CompareConfig,
-    archive: TileArchive,
-) -> None:
-    save_config(folder / "config.yaml", config)
-    write_tables(folder, table, differences, heading)
-    simulated, scored = archive.metadata.simulated, table[table["skipped"].isna()] if "skipped" in table else table
-    figures: dict[str, Figure] = {}
-    if "label_efficiency" in config.designs:
-        figures["label_efficiency"] = draw_label_efficiency(scored, simulated=simulated)
-    for design in config.designs:
-        first = {outcome.entry.name: outcome for outcome in outcomes if outcome.design == design}
-        if design == "label_efficiency":
-            continue
-        figures[f"scores_{design}"] = draw_method_scores(scored, design, simulated)
-        figures[f"differences_{design}"] = draw_differences(differences, design, simulated=simulated)
-        figures[f"anomalies_{design}"] = draw_anomaly_panels(
-            {name: _first_run(outcome) for name, outcome in first.items()}, _scores(scored, design), simulated
-        )
-        if design == "hold_out":
-            _write_predictions(folder / PREDICTIONS, list(first.values()))
-            covered = {
-                name: coverage_table(_first_run(outcome))
-                for name, outcome in first.items()
-                if _first_run(outcome)["lower"].notna().any()
-            }
-            if covered:
-                figures["coverage"] = draw_coverage(covered, config.interval_level, simulated)
-                _write_coverage(folder / COVERAGE, covered)
-    for name, figure in figures.items():
-        save_figure(figure, folder / "figures", name)
+        save_config(partial / "config.yaml", config)
+        write_tables(partial, table, differences, heading)
+        simulated, scored = archive.metadata.simulated, table[table["skipped"].isna()] if "skipped" in table else table
+        figures: dict[str, Figure] = {}
+        if "label_efficiency" in config.designs:
+            figures["label_efficiency"] = draw_label_efficiency(scored, simulated=simulated)
+        for design in config.designs:
+            first = {outcome.entry.name: outcome for outcome in outcomes if outcome.design == design}
+            if design == "label_efficiency":
+                continue
+            figures[f"scores_{design}"] = draw_method_scores(scored, design, simulated)
+            figures[f"differences_{design}"] = draw_differences(differences, design, simulated=simulated)
+            figures[f"anomalies_{design}"] = draw_anomaly_panels(
+                {name: _first_run(outcome) for name, outcome in first.items()}, _scores(scored, design), simulated
+            )
+            if design == "hold_out":
+                _write_predictions(partial / PREDICTIONS, list(first.values()))
+                covered = {
+                    name: coverage_table(_first_run(outcome))
+                    for name, outcome in first.items()
+                    if _first_run(outcome)["lower"].notna().any()
+                }
+                if covered:
+                    figures["coverage"] = draw_coverage(covered, config.interval_level, simulated)
+                    _write_coverage(partial / COVERAGE, covered)
+        for name, figure in figures.items():
+            save_figure(figure, partial / "figures", name)
 
 
 def _first_run(outcome: Outcome) -> pd.DataFrame:
