@@ -58,6 +58,7 @@ from model_utils.features.starting_encoder import described_by_weights, starting
 from model_utils.features.starts import EncoderSource
 from model_utils.geography import great_circle_km
 from model_utils.ingest.labelling import station_readings
+from model_utils.ingest.readings.config import ReadingsConfig
 from model_utils.ingest.readings.labels import daily_labels
 from model_utils.project import archive_folder
 from model_utils.sampling.splits import held_out_sites
@@ -211,7 +212,7 @@ def near(ground: Ground, stations: pd.DataFrame) -> Ground:
 
 def daily_readings(folder: Path, city: City, samples: pd.DataFrame) -> pd.DataFrame:
     """Daily means of stations with a tile on days with three of them, by station and day, as an archive has them."""
-    found = station_readings(folder, city)
+    found = station_readings(ReadingsConfig(readings=folder), city)
     rows = daily_labels(found.flagged)[["station", "local_date", "pm25"]].merge(found.stations, on="station")
     rows = rows.rename(columns={"station": "site_id", "station_name": "site_name"}).astype({"site_id": object})
     rows = rows[rows["pm25"].notna() & rows["site_id"].isin(samples["site_id"])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,8 @@ import pandas as pd
 import pytest
 
 from model_utils.cities import BoundingBox, City, load_city
+from model_utils.cli.main import main
 from model_utils.errors import InputError
-from model_utils.ingest.config import PrepareConfig
 from model_utils.ingest.readings.flags import flag_records
 from model_utils.ingest.readings.formats.specification import read_format, shipped_formats
 from model_utils.ingest.readings.formats.table import portal_name
@@ -24,6 +25,10 @@ from model_utils.project import SHIPPED_ROOT
 EXPECTED = Path(__file__).resolve().parents[2] / "shared" / "formats" / "expected.json"
 CASES: dict[str, Any] = json.loads(EXPECTED.read_text(encoding="utf-8"))["cases"] if EXPECTED.is_file() else {}
 DELHI = load_city("Delhi", SHIPPED_ROOT)
+FRESNO_FILE = (
+    "name: Fresno\nbounding_box: {south: 36.5, west: -120.1, north: 37.0, east: -119.5}\n"
+    "time_zone: America/Los_Angeles\noverpass_local_time: '10:30'\nstations: []\n"
+)
 FRESNO = replace(
     DELHI, bounding_box=BoundingBox(36.5, -120.1, 37.0, -119.5), time_zone="America/Los_Angeles", stations=()
 )
@@ -38,35 +43,57 @@ def kept(records: StationRecords) -> list[tuple[str, str, float]]:
     return sorted(zip(table["station"], when, table["pm25"], strict=True))
 
 
-def asked(flags: str) -> dict[str, Any]:
-    """The arguments that flags of `pm25 prepare` stand for."""
-    words = shlex.split(flags)
-    given = dict(zip((word[2:].replace("-", "_") for word in words[::2]), words[1::2], strict=True))
-    if "columns" in given:
-        config = PrepareConfig(
-            "Delhi", Path("s"), gsd=3, readings=Path("r"), columns=tuple(given["columns"].split(","))
-        )
-        return {**given, "columns": config.column_names}
-    return given
-
-
 @pytest.mark.real
 @pytest.mark.skipif(not EXPECTED.is_file(), reason="the examples of formats are not here")
 @pytest.mark.parametrize("name", [name for name in CASES if not name.startswith("scenes/")])
-def test_examples_of_providers_are_read_as_they_should_be(name: str) -> None:
-    case = CASES[name]
-    city = load_city(case["city"], SHIPPED_ROOT) if case["city"] in ("Delhi", "Beijing") else FRESNO
-    folder = EXPECTED.parent / "readings" / name
+def test_examples_of_providers_are_read_as_they_should_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    case, out = CASES[name], tmp_path / "rows.csv"
+    city = case["city"] if case["city"] in ("Delhi", "Beijing") else "Fresno"
+    (tmp_path / "data" / "cities").mkdir(parents=True)
+    (tmp_path / "data" / "cities" / "Fresno.yaml").write_text(FRESNO_FILE)
+    words = ["--city", city, "--readings", str(EXPECTED.parent / "readings" / name), "--table", str(out)]
+    code = main(["inspect", *words, "--root", str(tmp_path), *shlex.split(case["flags"])])
+    said = capsys.readouterr()
     if isinstance(case["right"], str):
-        with pytest.raises(InputError, match=r"line 2: .*--time-format"):
-            read_readings(folder, city, **asked(case["flags"]))
+        assert code == 2
+        line = r"pm25 inspect: .*a\.csv: line 2: time is '03/01/2024 10:00', .*--time-format.*\n"
+        assert re.fullmatch(line, said.err)
         return
-    records = read_readings(folder, city, **asked(case["flags"]))
-    assert kept(records) == sorted(map(tuple, case["right"]))
+    assert code == 0
+    rows = pd.read_csv(out, dtype={"station": "str"}, keep_default_na=False)
+    used = rows[~rows["flags"].str.contains("missing")]
+    when = used.iloc[:, 1].str.removesuffix(":00Z")
+    found = sorted([*row] for row in zip(used["station"], when, used["pm25"].astype(float), strict=True))
+    assert found == sorted(case["right"])
     if "beginning assumed" in case["why"]:
-        assert any("beginning is assumed" in note for note in records.notes)
+        assert "beginning is assumed" in said.out
     if "low-cost" in case["why"]:
-        assert flag_records(records, records.stations)["flag_low_cost"].all()
+        assert used["flags"].str.contains("low_cost").all()
+
+
+def test_a_look_at_readings_needs_no_archive_and_no_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.csv").write_text("station,time,value\nNowhere,2024-01-01T00:00Z,-999\nNowhere,2024-01-01T01:00Z,7\n")
+    words = ["inspect", "--city", "Delhi", "--root", str(tmp_path), "--readings", str(tmp_path / "a.csv")]
+    assert main([*words, "--table", str(tmp_path / "rows.csv")]) == 0
+    said = capsys.readouterr().out
+    assert "2 hours of 1 station, 2024-01-01 to 2024-01-01 in Asia/Kolkata" in said
+    assert "no station of the readings has usable coordinates in Delhi" in said
+    assert (tmp_path / "rows.csv").read_text() == (
+        "station,time_utc,pm25,flags\nNowhere,2024-01-01T00:00:00Z,-999.0,missing_code|coordinates\n"
+        "Nowhere,2024-01-01T01:00:00Z,7.0,coordinates\n"
+    )
+    assert main([*words, "--table", str(tmp_path / "rows.csv")]) == 2
+    assert "rows.csv: is there already, --overwrite replaces it" in capsys.readouterr().err
+    for flags, message in (
+        (["--unit", "mg/m3"], "--unit: is about --readings"),
+        (["--table", "x.csv"], "--table: is about --readings"),
+        (["--readings", "a.csv", "--accept-changes", "true"], "--accept-changes: is about an archive"),
+        (["--readings", "none.csv"], "none.csv: not found"),
+    ):
+        assert main(["inspect", "--city", "Delhi", "--root", str(tmp_path), *flags]) == 2
+        assert message in capsys.readouterr().err
 
 
 FILES: dict[str, tuple[str, str, City, list[tuple[str, str, float]]]] = {

@@ -15,6 +15,7 @@ import pandas as pd
 
 from contrastive_models.encoder_names import refuse_unknown
 from contrastive_models.weights import WeightsError, read_metadata, refuse_as_legacy
+from model_utils.archive.commit import has_archive
 from model_utils.archive.format import METADATA
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.cities import City, load_city
@@ -51,15 +52,18 @@ def check_simulate(config: SimulateConfig) -> None:
         path = getattr(config, name)
         if path is not None and not path.exists():
             raise InputError(f"--{name} {path}: not found")
-    there = archive_folder(config.root, city.name) / METADATA
-    if there.exists() and not config.overwrite:
-        raise InputError(f"{there}: an archive is already there, --overwrite replaces it")
+    folder = archive_folder(config.root, city.name)
+    if has_archive(folder) and not config.overwrite:
+        raise InputError(f"{folder / METADATA}: an archive is already there, --overwrite replaces it")
 
 
 def check_inspect(config: InspectConfig) -> None:
-    """Refuses a city or an archive that is none."""
+    """Refuses a city, an archive or readings that are none."""
     load_city(config.city, config.root)
-    if not config.accept_changes:
+    if config.readings is not None:
+        if not config.readings.exists():
+            raise InputError(f"{config.readings}: not found, expected a file or folder of station readings")
+    elif not config.accept_changes:
         open_archive(archive_folder(config.root, config.city))
 
 

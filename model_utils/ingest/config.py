@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from model_utils.errors import flag
+from model_utils.ingest.readings.config import ReadingsConfig
 from model_utils.project import SHIPPED_ROOT
 
 _ONLY_SCENES = (
@@ -43,7 +42,7 @@ _ONLY_READINGS = (
 
 
 @dataclass(frozen=True)
-class PrepareConfig:
+class PrepareConfig(ReadingsConfig):
     """What to make an archive of: --scenes, or --images with --table, or --legacy.
 
     Args:
@@ -63,16 +62,6 @@ class PrepareConfig:
         whole_scenes: Spread the grid over all of every scene, not only over the city's bounding box.
         min_valid_fraction: Leave out a tile with a smaller share of valid pixels.
         max_cloud_fraction: Leave out a tile with a larger share under cloud, where a mask tells.
-        stations: A .csv file of station coordinates (station, latitude, longitude); they precede the readings' own.
-        readings: File or folder of station readings as the agency exported them; the format is detected.
-        readings_format: The format, where it is not detected; or a YAML file that describes one.
-        timezone: Time zone of readings whose times name none, such as Asia/Kolkata.
-        hour_stamp: Whether an hour is stamped with its beginning or its ending, where the format leaves it open.
-        unit: Unit of readings that name none; by default ug/m3.
-        columns: What the columns of a table of readings are called, typed as time=Zeit,station=Ort,pm25=Staub, where
-            it is of no known format; station_name, latitude, longitude, unit and parameter can be named too.
-        time_format: How its times are written, such as '%d.%m.%Y %H:%M', where no row says whether days come first.
-        decimal: What separates decimals in readings; by default a comma where semicolons separate cells.
         window_hours: Label with the mean of the hours within so many of the overpass, instead of with the local day's.
         min_hours: Hours that a daily mean needs.
         drop_flags: Readings with these quality flags are kept out of labels ('none' for all in); by default those
@@ -105,15 +94,6 @@ class PrepareConfig:
     whole_scenes: bool = False
     min_valid_fraction: float = 0.8
     max_cloud_fraction: float = 1.0
-    stations: Path | None = None
-    readings: Path | None = None
-    readings_format: str | None = None
-    timezone: str | None = None
-    hour_stamp: Literal["beginning", "ending"] | None = None
-    unit: str | None = None
-    columns: tuple[str, ...] | None = None
-    time_format: str | None = None
-    decimal: Literal[",", "."] | None = None
     window_hours: float | None = None
     min_hours: int = 18
     drop_flags: tuple[str, ...] | None = None
@@ -127,6 +107,7 @@ class PrepareConfig:
     root: Path = SHIPPED_ROOT
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._check_source()
         limits: dict[str, tuple[float | None, float, float]] = {
             "gsd": (self.gsd, 0.01, 10_000),
@@ -148,21 +129,9 @@ class PrepareConfig:
             raise ValueError(f"--bands: found {list(self.bands)}, expected different names")
         if self.time_pattern is not None and "%" not in self.time_pattern:
             raise ValueError(f"--time-pattern: found {self.time_pattern!r}, expected codes such as %Y%m%d_%H%M%S")
-        if self.timezone is not None:
-            try:
-                ZoneInfo(self.timezone)
-            except (ZoneInfoNotFoundError, ValueError, OSError):
-                raise ValueError(f"--timezone: found {self.timezone!r}, expected a name like Asia/Kolkata") from None
-
-    @property
-    def column_names(self) -> dict[str, str]:
-        """What `columns` says: the name of a column by what it holds."""
-        return dict(word.split("=", 1) for word in self.columns or ())
 
     def _check_source(self) -> None:
         """Exactly one kind of imagery, with what belongs to it."""
-        if wrong := [word for word in self.columns or () if not all(word.partition("="))]:
-            raise ValueError(f"--columns: found {wrong[0]!r}, expected time=...,station=...,pm25=...")
         given = [flag(name) for name in ("scenes", "images", "legacy") if getattr(self, name) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "no imagery"

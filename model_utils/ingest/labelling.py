@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,12 +11,12 @@ import pandas as pd
 from model_utils.cities import City
 from model_utils.errors import InputError
 from model_utils.ingest.config import PrepareConfig
+from model_utils.ingest.readings.config import ReadingsConfig
 from model_utils.ingest.readings.flags import DEFAULT_DROP, FLAGS, SATURATION, filter_line, flag_counts, flag_records
 from model_utils.ingest.readings.labels import daily_labels, overpass_labels
 from model_utils.ingest.readings.reading import read_readings
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.stations import locate_stations, read_stations
-from model_utils.ingest.readings.text import Decimal
 from model_utils.ingest.readings.units import CLEANEST_CITY
 from model_utils.ingest.weather.findings import ALL_STATIONS
 from model_utils.ingest.weather.matching import WeatherIndex
@@ -47,26 +45,36 @@ class StationReadings:
     report: tuple[str, ...]
 
 
-def station_readings(
-    path: Path,
-    city: City,
-    stations: Path | None = None,
-    format: str | None = None,
-    timezone: str | None = None,
-    hour_stamp: Literal["beginning", "ending"] | None = None,
-    unit: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    time_format: str | None = None,
-    decimal: Decimal | None = None,
-) -> StationReadings:
-    """Reads, locates and judges the readings of a city; see `read_readings` for the arguments.
+def read_records(config: ReadingsConfig, city: City) -> StationRecords:
+    """Reads the files behind --readings as the flags say.
 
     Raises:
         InputError: Naming the file, line or flag that is wrong.
     """
-    records = read_readings(path, city, format, timezone, hour_stamp, unit, columns, time_format, decimal)
-    located, place_notes = locate_stations(records, read_stations(stations) if stations else None, city)
-    _refuse_other_unit(records, path, unit)
+    assert config.readings is not None
+    return read_readings(
+        config.readings,
+        city,
+        config.readings_format,
+        config.timezone,
+        config.hour_stamp,
+        config.unit,
+        config.column_names,
+        config.time_format,
+        config.decimal,
+    )
+
+
+def station_readings(config: ReadingsConfig, city: City) -> StationReadings:
+    """Reads, locates and judges the readings of a city.
+
+    Raises:
+        InputError: Naming the file, line or flag that is wrong.
+    """
+    records = read_records(config, city)
+    listed = read_stations(config.stations) if config.stations else None
+    located, place_notes = locate_stations(records, listed, city)
+    _refuse_other_unit(records, config)
     checked, findings = check_weather(records.table, records.units, records.period)
     flagged = flag_records(replace(records, table=checked), located)
     report = [
@@ -77,11 +85,11 @@ def station_readings(
         "flags: " + (", ".join(f"{name} {count}" for name, count in flag_counts(flagged).items() if count) or "none"),
         *_told(findings),
     ]
-    files = (*records.files, *((stations,) if stations else ()))
+    files = (*records.files, *((config.stations,) if config.stations else ()))
     return StationReadings(flagged[~flagged["flag_coordinates"]], located, findings, files, tuple(report))
 
 
-def _refuse_other_unit(records: StationRecords, path: Path, unit: str | None) -> None:
+def _refuse_other_unit(records: StationRecords, config: ReadingsConfig) -> None:
     """A city's mean below 1 ug/m3 is that of mg/m3, unless somebody says otherwise.
 
     Raises:
@@ -89,9 +97,9 @@ def _refuse_other_unit(records: StationRecords, path: Path, unit: str | None) ->
     """
     pm25 = records.table["pm25"]
     mean = pm25[pm25.between(0, SATURATION)].mean()
-    if unit is None and 0 < mean < CLEANEST_CITY:
+    if config.unit is None and 0 < mean < CLEANEST_CITY:
         raise InputError(
-            f"{path}: PM2.5 has a mean of {mean:.2g} ug/m3, and in no city is it below {CLEANEST_CITY:g}: "
+            f"{config.readings}: PM2.5 has a mean of {mean:.2g} ug/m3, and in no city is it below {CLEANEST_CITY:g}: "
             "expected --unit mg/m3 if these are mg/m3, or --unit ug/m3 if they are not"
         )
 
@@ -173,18 +181,7 @@ def read_labels(config: PrepareConfig, city: City) -> Labels:
     files: list[Path] = []
     report: list[str] = []
     if config.readings is not None:
-        readings = station_readings(
-            config.readings,
-            city,
-            config.stations,
-            config.readings_format,
-            config.timezone,
-            config.hour_stamp,
-            config.unit,
-            config.column_names,
-            config.time_format,
-            config.decimal,
-        )
+        readings = station_readings(config, city)
         stations = readings.stations
         files += readings.files
         report += [*readings.report, filter_line(drop)]

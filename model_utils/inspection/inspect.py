@@ -21,6 +21,7 @@ from model_utils.figures.saving import save_figure
 from model_utils.figures.style import place_names, plain
 from model_utils.inspection.config import InspectConfig
 from model_utils.inspection.coverage import choose_tiles, coverage
+from model_utils.inspection.readings import inspect_readings
 from model_utils.inspection.samples import read_samples, station_rows
 from model_utils.inspection.summary import by_site, summarise
 from model_utils.inspection.text import counted, inspection_text
@@ -33,13 +34,16 @@ CALENDAR_ROWS, MAP_DOTS = 60, 5000
 
 
 def inspect(config: InspectConfig) -> None:
-    """Prints what the city's archive holds, and writes it as text and figures.
+    """Prints what the city's archive holds, and writes it as text and figures; or what files of readings hold.
 
     Raises:
         InputError: The city, its archive or the output folder is wrong.
         InUseError: Another process writes the same folder.
     """
     city = load_city(config.city, config.root)
+    if config.readings is not None:
+        inspect_readings(config, city)
+        return
     archive_at = archive_folder(config.root, config.city)
     if config.accept_changes:
         words = "its hash is that of the files as they are now" if accept_changes(archive_at) else "nothing has changed"

@@ -14,6 +14,7 @@ from model_utils.configuration import package_version, record
 from model_utils.errors import InputError
 from model_utils.ingest.chips import file_hash
 from model_utils.ingest.labelling import station_readings
+from model_utils.ingest.readings.config import ReadingsConfig
 from model_utils.ingest.readings.labels import daily_labels
 from model_utils.ingest.side_files import forget_readings
 from model_utils.locking import locked
@@ -54,7 +55,7 @@ def simulate(config: SimulateConfig) -> None:
     labelled, notes = stations, []
     files = [config.surface] if config.surface else []
     if config.readings:
-        found = station_readings(config.readings, city)
+        found = station_readings(ReadingsConfig(readings=config.readings), city)
         files += found.files
         readings = daily_labels(found.flagged)
         listed = found.stations[["station", "latitude", "longitude"]]

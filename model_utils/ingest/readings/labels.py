@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,7 @@ def _averaged(
     else:
         any_of["too_few_hours"] = np.bincount(group, weights=incomplete, minlength=count) > 0
         labels["hours"] = np.full(count, np.nan)
-    labels["quality"] = _joined(any_of, count)
+    labels["quality"] = flag_names(any_of, count)
     labels |= {f"flag_{name}": any_of[name] for name in FLAGS if name in any_of}
     weather = table.drop(columns=["pm25"]).select_dtypes("number")
     speed = next((weather[name] for name in weather if str(name).startswith("wind_speed")), None)
@@ -174,8 +175,13 @@ def _mean_direction(
     return np.where(blows, np.degrees(np.arctan2(east, north)) % 360, np.nan)
 
 
-def _joined(any_of: dict[str, NDArray[np.bool_]], count: int) -> NDArray[np.object_]:
-    """Names of the flags of each row, in the order of `FLAGS`; each combination is written out once."""
+def flag_names(any_of: Mapping[str, NDArray[np.bool_]], count: int) -> NDArray[np.object_]:
+    """Names of the flags of each row joined by '|', in the order of `FLAGS`; each combination is written out once.
+
+    Args:
+        any_of: Whether each row has a flag, N, by the flag's name.
+        count: N.
+    """
     present = [name for name in FLAGS if name in any_of]
     bits = np.zeros(count, dtype=np.int64)
     for place, name in enumerate(present):
