@@ -18,20 +18,17 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 
-@dataclass(frozen=True)
-class MapConfig:
-    """What to map.
+@dataclass(frozen=True, kw_only=True)
+class TimesAndImages:
+    """What a map and predictions at points have in common.
 
     Args:
-        city: Name of the city.
-        model: Results of `pm25 supervise --estimator place_and_day`, or the model/ folder in them.
         dates: Local dates: 2019-11-01..2019-11-30, or a list 2019-11-01,2019-11-10; by default all that the model or
             the images know.
-        period: A map a day, or means over months, seasons or years.
+        period: A prediction a day, or means over months, seasons or years.
         scenes: Folder of scenes, cut around the cells; by default the cells are those of the archive's grid.
-        spacing_metres: Size of a cell; by default 300 with --scenes, else the spacing of the archive's grid.
-        area: A GeoJSON file, or west,south,east,north in degrees (write --area=77.0,28.4,...); by default the city's
-            bounding box.
+        spacing_metres: Size of a cell; a point gets what the cell around it has. By default 300 with --scenes, else the
+            spacing of the archive's grid.
         keep_outside: Also give values outside of the area of applicability.
         scale: Whose air quality index: us, india or china; by default that of the city's country.
         bands: With --scenes, as in prepare; by default as the city's archive was prepared.
@@ -43,6 +40,43 @@ class MapConfig:
             scene's edge would count as ground.
         precision: Of the encoder: auto (bf16 where the processor has it), 32-true or bf16-mixed; PM2.5 by the two
             agrees to half a per cent.
+    """
+
+    dates: str | None = None
+    period: Period = "day"
+    scenes: Path | None = None
+    spacing_metres: float | None = None
+    keep_outside: bool = False
+    scale: Scale | None = None
+    bands: tuple[str, ...] | None = None
+    product: str | None = None
+    time_pattern: str | None = None
+    full_scale: float | None = None
+    skip_broken: bool = False
+    min_valid_fraction: float = 1.0
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        _check_dates(self.dates)
+        if self.spacing_metres is not None and not 0.1 <= self.spacing_metres <= 100_000:
+            raise ValueError(f"--spacing-metres: found {self.spacing_metres}, expected 0.1 to 100000")
+        if not 0 <= self.min_valid_fraction <= 1:
+            raise ValueError(f"--min-valid-fraction: found {self.min_valid_fraction}, expected 0 to 1")
+        if self.scenes is None:
+            for name in ("bands", "product", "time_pattern", "full_scale", "skip_broken"):
+                if getattr(self, name):
+                    raise ValueError(f"{flag(name)}: goes with --scenes, which is missing")
+
+
+@dataclass(frozen=True)
+class MapConfig(TimesAndImages):
+    """What to map.
+
+    Args:
+        city: Name of the city.
+        model: Results of `pm25 supervise --estimator place_and_day`, or the model/ folder in them.
+        area: A GeoJSON file, or west,south,east,north in degrees (write --area=77.0,28.4,...); by default the city's
+            bounding box.
         workers: Processes on this machine.
         scheduler: Address of a Dask scheduler that stands, in place of --workers; its workers see the same files under
             the same names.
@@ -53,20 +87,7 @@ class MapConfig:
 
     city: str
     model: Path
-    dates: str | None = None
-    period: Period = "day"
-    scenes: Path | None = None
-    spacing_metres: float | None = None
     area: str | None = None
-    keep_outside: bool = False
-    scale: Scale | None = None
-    bands: tuple[str, ...] | None = None
-    product: str | None = None
-    time_pattern: str | None = None
-    full_scale: float | None = None
-    skip_broken: bool = False
-    min_valid_fraction: float = 1.0
-    precision: Precision = "auto"
     workers: int = 1
     scheduler: str | None = None
     name: str | None = None
@@ -74,23 +95,15 @@ class MapConfig:
     root: Path = SHIPPED_ROOT
 
     def __post_init__(self) -> None:
-        _check_dates(self.dates)
-        if self.spacing_metres is not None and not 0.1 <= self.spacing_metres <= 100_000:
-            raise ValueError(f"--spacing-metres: found {self.spacing_metres}, expected 0.1 to 100000")
-        if not 0 <= self.min_valid_fraction <= 1:
-            raise ValueError(f"--min-valid-fraction: found {self.min_valid_fraction}, expected 0 to 1")
+        super().__post_init__()
         if not 1 <= self.workers <= 256:
             raise ValueError(f"--workers: found {self.workers}, expected 1 to 256")
         if self.name is not None and (not self.name or "/" in self.name or self.name.startswith(".")):
             raise ValueError(f"--name: found {self.name!r}, expected the name of a folder")
-        if self.scenes is None:
-            for name in ("bands", "product", "time_pattern", "full_scale", "skip_broken"):
-                if getattr(self, name):
-                    raise ValueError(f"{flag(name)}: goes with --scenes, which is missing")
 
 
 @dataclass(frozen=True)
-class PredictConfig:
+class PredictConfig(TimesAndImages):
     """Where to predict.
 
     Args:
@@ -98,19 +111,6 @@ class PredictConfig:
         model: Results of `pm25 supervise --estimator place_and_day`, or the model/ folder in them.
         points: A .csv or .parquet file with the columns latitude and longitude (WGS84 degrees); others are kept.
         out: File for the predictions, .csv or .parquet.
-        dates: As for the map.
-        period: As for the map.
-        scenes: As for the map.
-        spacing_metres: As for the map: a point gets what the map's cell around it has.
-        keep_outside: As for the map.
-        scale: As for the map.
-        bands: With --scenes, as in prepare.
-        product: With --scenes, as in prepare.
-        time_pattern: With --scenes, as in prepare.
-        full_scale: With --scenes, as in prepare.
-        skip_broken: With --scenes, as in prepare.
-        min_valid_fraction: As for the map.
-        precision: As for the map.
         overwrite: Replace the file that is there.
         root: Folder that holds data/ and results/.
     """
@@ -119,27 +119,14 @@ class PredictConfig:
     model: Path
     points: Path
     out: Path
-    dates: str | None = None
-    period: Period = "day"
-    scenes: Path | None = None
-    spacing_metres: float | None = None
-    keep_outside: bool = False
-    scale: Scale | None = None
-    bands: tuple[str, ...] | None = None
-    product: str | None = None
-    time_pattern: str | None = None
-    full_scale: float | None = None
-    skip_broken: bool = False
-    min_valid_fraction: float = 1.0
-    precision: Precision = "auto"
     overwrite: bool = False
     root: Path = SHIPPED_ROOT
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("points", "out"):
             if getattr(self, name).suffix not in (".csv", ".parquet"):
                 raise ValueError(f"{flag(name)}: found {getattr(self, name)}, expected a .csv or .parquet file")
-        self.map_config()
 
     def map_config(self) -> MapConfig:
         """The map that the points lie on."""
