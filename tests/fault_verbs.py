@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from model_utils.archive.reader import open_archive
 
 Words = tuple[str, ...]
-TURNS = int(os.environ.get("FAULT_TURNS", "2"))
+TURNS = int(os.environ.get("FAULT_TURNS", "1"))
 """Of each verb; FAULT_TURNS=10 make a hundred in all."""
 WITHOUT_TIME = "seconds"
 """What a column of a duration is called; two runs differ in it."""

@@ -82,7 +82,7 @@ def compared(tmp_path_factory):
     """A root with everything compared once."""
     root = tmp_path_factory.mktemp("compared")
     simulated(root)
-    compare(config(root, designs=DESIGNS))
+    compare(config(root, designs=DESIGNS, jobs=1))
     return root
 
 
@@ -160,10 +160,9 @@ def test_neither_two_jobs_nor_a_kill_change_a_number(compared, tmp_path):
     """One job without interruption, and two jobs that are killed and go on, end with the same tables."""
     root = shutil.copytree(compared, tmp_path / "copy")
     designs = ("hold_out", "label_efficiency", "temporal")
-    shutil.rmtree(results(root))
-    compare(config(root, designs=designs, jobs=1))
+    compare(config(root, designs=designs, jobs=1))  # whose cells are there, of one job without interruption
     expected = [(results(root) / name).read_bytes() for name in TABLES]
-    cells = len(list(results(root).glob("cells/*/*.parquet")))
+    cells = sum(path.parent.name.startswith(designs) for path in results(root).glob("cells/*/*.parquet"))
     shutil.rmtree(results(root))
 
     words = ["--city", "Delhi", "--preset", "smoke", "--root", str(root), "--starts", ",".join(STARTS)]

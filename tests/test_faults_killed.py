@@ -20,7 +20,7 @@ def test_a_killed_run_damages_nothing_and_the_next_one_is_right(tmp_path: Path, 
     while turn < turns or (disturbed.told[KILLED] < turns and turn < 3 * turns):  # a run may be done before its moment
         turn += 1
         disturbed.restore()
-        alone = turn % 2 == 1  # its children are to end by themselves then
+        alone = (turn + len(name)) % 2 == 1  # its children are to end by themselves then
         moment = moments.uniform(0, disturbed.seconds)
         ended = disturbed.run(kill_after=moment, group=not alone)
         disturbed.tell(ended)
