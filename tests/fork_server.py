@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-_PROGRESS = ("blocks: ", "cells: ", "scenes: ", "tiles: ", "tiles embedded: ")
+_PROGRESS = ("blocks: ", "cells: ", "scenes: ", "tiles: ", "tiles embedded: ", "rows scored: ")
 _SECONDS_TO_DIE = 60.0  # of processes whose parent was killed
 _SERVER = """
 import fcntl, json, os, resource, sys, threading
