@@ -13,10 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from seeded_archive import BANDS, FILES, refusal, tiles_and_rows, visible, write
+from seeded_archive import BANDS, FILES, tiles_and_rows, visible, write
 
 from model_utils import atomic
-from model_utils.archive.format import METADATA
 from model_utils.archive.reader import TileArchive, open_archive
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.errors import InputError
@@ -73,12 +72,12 @@ WRITERS = textwrap.dedent(
 )
 
 
-def test_killed_writer_leaves_a_whole_archive_or_none(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_the_old_archive_or_the_new_one(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[1]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     generator = np.random.default_rng(0)
     folder = tmp_path / "archive"
-    whole = mid_write = 0
+    mid_write = 0
     arguments = [sys.executable, "-c", WRITERS, str(folder)]  # imports once; each writer is a process of its own
     with subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True, bufsize=1
@@ -95,13 +94,8 @@ def test_killed_writer_leaves_a_whole_archive_or_none(tmp_path: Path) -> None:
             while (line := server.stdout.readline()) != f"killed by {signal.SIGKILL:d}\n":
                 last = int(line)
             mid_write += any(path.name.endswith(".partial") for path in folder.iterdir())
-            if not (folder / METADATA).exists():
-                assert "archive.json: not found" in refusal(folder)
-                continue
-            archive = open_archive(folder)
+            archive = open_archive(folder)  # the old one or the new one, whatever the moment
             assert any(matches(archive, seed) for seed in (last, last + 1))
-            whole += 1
-    assert whole
     assert mid_write  # at least one kill came while files were being written
     write(folder, overwrite=True)
     assert visible(folder) == FILES

@@ -135,6 +135,7 @@ def test_means_intervals_and_paired_differences(world, cities):
     assert found[["difference", "low", "high"]].to_numpy(float) == pytest.approx([0.1, 0.1, 0.1])
 
 
+@pytest.mark.slow
 def test_the_command_writes_its_tables_and_computes_nothing_twice(root, config, capsys):
     words = ["--city", "Delhi", "--preset", "smoke", "--root", str(root), "--starts", "randomly_initialized"]
     words += ["--designs", "truth", "--truth-counts", "12", "--jobs", "1"]

@@ -97,6 +97,7 @@ def test_every_trap_in_the_weather_of_delhi_is_named(delhi: Path) -> None:
 
 @needs_real
 @pytest.mark.real
+@pytest.mark.slow
 def test_beijing_equals_pandas_and_brute_force(tmp_path: Path) -> None:
     times = [datetime(2014, 2, 15, 3, 12, tzinfo=UTC), datetime(2016, 11, 5, 3, 12, tzinfo=UTC)]
     write_scenes(tmp_path / "scenes", times, "EPSG:32650", (40.05, 116.5), 1000.0, 180)

@@ -73,6 +73,7 @@ for log in sys.argv[1:3]:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("figures_unrendered")
 def test_a_killed_and_resumed_run_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path, capsys):
     for name in ("whole", "killed"):

@@ -57,6 +57,7 @@ for name, fitted in read.items():
 """
 
 
+@pytest.mark.slow
 def test_another_process_predicts_the_same_bit_for_bit(fits: Fits) -> None:
     """It has imported nothing but the interface when it reads."""
     (fits.folder / "tests").symlink_to(Path(__file__).parent)

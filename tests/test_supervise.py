@@ -165,7 +165,7 @@ def test_an_experiment_takes_no_place_but_that_of_one(small_root):
     assert (folder / "map.nc").exists()
 
 
-@pytest.mark.parametrize("folds", [None, 3])
+@pytest.mark.parametrize("folds", [None, pytest.param(3, marks=pytest.mark.slow)])
 def test_statistics_count_the_quality_flags(small_root, folds):
     def flag(samples):
         held = samples["site_id"].isin(held_out()).to_numpy()
@@ -234,7 +234,10 @@ def test_an_image_method_learns_what_the_images_show(small_root):
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"target": "anomaly"}, {"folds": 3}, {"finetune": True, "epochs": 2}, {"estimator": "place_and_day"}],
+    [
+        *({}, {"target": "anomaly"}, {"estimator": "place_and_day"}),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in ({"folds": 3}, {"finetune": True, "epochs": 2})),
+    ],
 )
 def test_no_prediction_depends_on_a_test_reading(tmp_path, values):
     write_small_archive(tmp_path, days=4, cells=0)
@@ -342,6 +345,7 @@ def test_no_share_is_said_where_none_is_known(small_root, capsys, values):
         assert 0 < row["share_inside_applicability"] <= 1
 
 
+@pytest.mark.slow
 def test_folds_predict_every_station_once_from_others(small_root):
     experiment = config(small_root, folds=4)
     statistics = run_experiment(experiment)
@@ -358,7 +362,10 @@ def test_folds_predict_every_station_once_from_others(small_root):
         assert not set(samples["site_id"][each.training]) & set(samples["site_id"][each.test])
 
 
-@pytest.mark.parametrize("values", [{"field": "inverse_distance"}, {"field": "inverse_distance", "folds": 3}])
+@pytest.mark.parametrize(
+    "values",
+    [{"field": "inverse_distance"}, pytest.param({"field": "inverse_distance", "folds": 3}, marks=pytest.mark.slow)],
+)
 def test_what_the_image_adds_is_the_difference_to_the_field_alone(small_root, values):
     statistics = run_experiment(config(small_root, target="anomaly", **values))
     added, alone = statistics["added_over_field"], statistics["references"]["inverse_distance"]
