@@ -117,7 +117,7 @@ def test_a_single_run_scores_as_evaluate_does() -> None:
 
 @pytest.mark.parametrize("score", [rmse, spatial_r, temporal_r])
 def test_means_and_intervals_equal_explicit_resampling(score: Score) -> None:
-    key, draws, seed = score.__name__, 15, 4
+    key, draws, seed = score.__name__, 25, 4
     rows = city(missing=0.1)
     a, b = runs_of(rows, 3, 15), runs_of(rows, 3, 40, seed=1)
     units = rows["local_date" if score is temporal_r else "site_id"].nunique()
@@ -245,7 +245,7 @@ def test_errors_that_stations_share_on_a_day_are_no_difference_between_methods()
 
     def method(scale: float) -> Replicates:
         error = random.normal(0, scale, 60)[day] + random.normal(0, scale, len(rows))
-        return replicates([rows.assign(predicted=rows["observed"] + error)], ["rmse"], 200)
+        return replicates([rows.assign(predicted=rows["observed"] + error)], ["rmse"], 400)
 
     for _ in range(200):
         a, b, c = method(15), method(15), method(25)

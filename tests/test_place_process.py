@@ -170,7 +170,7 @@ def test_known_errors_on_the_diagonal_are_scikit_learns_alpha() -> None:
 
 
 def test_recovers_the_variances_it_was_drawn_from() -> None:
-    found = [city.fit(slice(200)) for city in (City(200, seed) for seed in range(5))]
+    found = [city.fit(slice(300)) for city in (City(300, seed) for seed in range(4))]
     chosen = [process.chosen(("images",)) for process in found]
     median = {name: np.median([each[name] for each in chosen]) for name in chosen[0]}
     assert median["images_sd"] == pytest.approx(0.1, rel=0.2)
@@ -181,7 +181,7 @@ def test_recovers_the_variances_it_was_drawn_from() -> None:
 
 def test_says_how_sure_it_is() -> None:
     within, better = [], []
-    for seed in range(20):
+    for seed in range(30):
         city = City(150, seed)
         process = city.fit(slice(24))
         mean, variance = city.predict(process, slice(24, 150))

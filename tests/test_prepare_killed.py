@@ -40,7 +40,7 @@ for _ in sys.stdin:
 """
 
 
-@pytest.mark.parametrize("turns", [8, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("turns", [15, pytest.param(50, marks=pytest.mark.slow)])
 def test_kills_leave_a_whole_archive_or_none(tmp_path: Path, turns: int) -> None:
     """SIGKILL at random moments of runs that begin from nothing, and of runs that add to an archive."""
     make_root(tmp_path)
