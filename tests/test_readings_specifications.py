@@ -223,6 +223,14 @@ def test_names_of_the_indian_portal(written: str, name: str) -> None:
     assert portal_name(written, "Delhi") == name
 
 
+def test_weather_in_other_units_than_in_files_before_is_refused(tmp_path: Path) -> None:
+    file, content, city, _ = FILES["cpcb-portal"]
+    (tmp_path / file).write_text(content, encoding="utf-8")
+    (tmp_path / file.replace("122", "123")).write_text(content.replace("mmHg", "hPa"), encoding="utf-8")
+    with pytest.raises(InputError, match="pressure is in 'hPa', but in 'mmHg' in files before it"):
+        read_readings(tmp_path, city)
+
+
 OWN = """
 name: my-network
 title: A network of my own

@@ -140,7 +140,7 @@ def _fitting(path: Path, city: City, listed: pd.DataFrame | None) -> list[str]:
         return _known(open_parquet(path)[0], city, listed)
     if decoded(path, head=True)[0].lstrip()[:1] in (b"{", b"["):
         return [openaq_json.NAME]
-    below = {name: format.is_header for name, format in shipped_formats().items() if format.recognised_by.above}
+    below = {name: format.matches for name, format in shipped_formats().items() if format.recognised_by.above}
     for name, is_header in {cpcb_ccr.NAME: cpcb_ccr.is_header, **below}.items():
         with suppress(InputError):  # nowhere does a line look like its header
             open_text(path, is_header, head=True)

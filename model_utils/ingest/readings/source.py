@@ -122,10 +122,18 @@ class Gathered:
         """
         if self.tables and set(table) & {"utc", "clock", "date"} != set(self.tables[0]) & {"utc", "clock", "date"}:
             raise InputError(f"{path}: found hours beside daily values in other files, expected one of them")
+        self.weather_in(units, path)
+        self.tables.append(table)
+
+    def weather_in(self, units: dict[str, str], path: Path) -> None:
+        """Keeps the units of a file's weather.
+
+        Raises:
+            InputError: It is in other units than in files before.
+        """
         for name, unit in units.items():
             if self.units.setdefault(name, unit) != unit:
                 raise InputError(f"{path}: {name} is in {unit!r}, but in {self.units[name]!r} in files before it")
-        self.tables.append(table)
 
     def note_missing(self, rows: Rows, column: str) -> None:
         """Counts the cells of readings that hold a word in place of a number."""

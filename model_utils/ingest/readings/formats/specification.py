@@ -166,10 +166,6 @@ class Format:
             and all(re.fullmatch(known.stations, name) for name in names[len(known.first) :] if known.stations and name)
         )
 
-    def is_header(self, cells: Sequence[str]) -> bool:
-        """Whether a line below others is the header."""
-        return self.matches(cells)
-
 
 def position(names: Sequence[str], wanted: str) -> int | None:
     """Where a header has a column, whatever its case; None where it has not."""

@@ -105,7 +105,7 @@ def _read(format: Format, source: Source) -> StationRecords:
 def _opened(path: Path, format: Format, source: Source) -> _File:
     if path.suffix.casefold() == ".parquet":
         return _File(path, *open_parquet(path))
-    table = source.open(path, format.is_header if format.recognised_by.above else None)
+    table = source.open(path, format.matches if format.recognised_by.above else None)
     return _File(path, table.names, table.rows)
 
 
@@ -145,7 +145,7 @@ def _long(
         frame[f"instrument {name}"] = rows.texts(name)
     times = _times(format, rows, source, _time_names(format, file))
     frame[times.name] = times
-    gathered.units |= read_units
+    gathered.weather_in(read_units, file.path)
     places = pd.DataFrame({"station": names})
     places["station_name"] = rows.texts(station.shown_name) if station.shown_name in rows.columns else ""
     for name, column in (("latitude", station.latitude), ("longitude", station.longitude)):
