@@ -24,7 +24,7 @@ _SERVER = """
 import fcntl, json, os, resource, sys, threading
 import distributed, matplotlib.backends.backend_agg, matplotlib.backends.backend_pdf, torch
 import model_utils.comparison.run, model_utils.features.convert_weights, model_utils.ingest.chip_archive
-import model_utils.ingest.scene_archive, model_utils.inspection.inspect, model_utils.mapping.points
+import model_utils.ingest.scene_archive.archive, model_utils.inspection.inspect, model_utils.mapping.points
 import model_utils.mapping.run, model_utils.parallel.cluster, model_utils.simulation.city
 import model_utils.supervision.supervise
 from matplotlib.figure import Figure

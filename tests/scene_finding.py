@@ -8,8 +8,8 @@ import pytest
 
 from model_utils.cities import BoundingBox, City
 from model_utils.errors import InputError
-from model_utils.ingest.scenes.catalogue import Catalogue, find_scenes
-from model_utils.ingest.scenes.settings import SceneSettings
+from model_utils.ingest.products.catalogue import Catalogue, find_scenes
+from model_utils.ingest.products.settings import SceneSettings
 
 CITY = City("Delhi", BoundingBox(28.2, 76.8, 29.0, 77.7), "Asia/Kolkata", time(10, 30), ())
 

@@ -14,7 +14,8 @@ from rasterio.warp import reproject
 
 from model_utils.ingest.scenes.cutting import Cut, LeftOut, cut_scene
 from model_utils.ingest.scenes.grid import TileGrid
-from model_utils.ingest.scenes.scene import Band, Scene
+from model_utils.ingest.scenes.masks import MASKS
+from model_utils.ingest.scenes.scene import Band, QualityMask, Scene
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the real data folder is absent")
@@ -44,7 +45,8 @@ def write(path, pixels, crs=GRID.crs, place=PLACE, alpha=False, mask=None, **pro
 def scene_of(files, full_scale=255.0, gain=1.0, offset=0.0, kind="none", mask=None):
     bands = tuple(Band(path, index, gain, offset) for path, index in files)
     time = datetime(2020, 1, 1, tzinfo=UTC)
-    return Scene("scene", "product", bands, time, "name", kind, mask, full_scale, surface_reflectance=False)
+    quality = None if mask is None else QualityMask(mask, MASKS[kind], MASKS[kind].bands)
+    return Scene("scene", "product", bands, time, "name", quality, full_scale, surface_reflectance=False)
 
 
 def bands_of(path, *indexes):

@@ -14,7 +14,7 @@ from PIL import Image
 from rasterio.warp import Resampling, reproject, transform_bounds
 from scene_rasters import EAST, GRID, NORTH, PLACE, bands_of, scene_of, smooth, write
 
-from model_utils.ingest.scenes.catalogue import Catalogue
+from model_utils.ingest.products.catalogue import Catalogue
 from model_utils.ingest.scenes.pixels import ScenePixels
 from model_utils.mapping.places.grid import MapGrid
 from model_utils.mapping.report.contents import BaseImage

@@ -28,7 +28,7 @@ from model_utils.ingest.prepare import prepare
 
 FORKING = """
 import os, sys
-import model_utils.ingest.scene_archive
+import model_utils.ingest.scene_archive.archive
 from model_utils.cli.main import main
 for _ in sys.stdin:
     child = os.fork()

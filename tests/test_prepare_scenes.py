@@ -31,7 +31,7 @@ from scene_city import (
 from model_utils.archive.acceptance import accept_changes
 from model_utils.archive.reader import open_archive
 from model_utils.ingest.prepare import prepare
-from model_utils.ingest.scenes import shards
+from model_utils.ingest.scene_archive import shards
 
 
 @pytest.fixture

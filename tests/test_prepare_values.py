@@ -16,9 +16,9 @@ from model_utils.ingest.prepare import prepare
 
 @pytest.mark.parametrize(
     ("full_scale", "said"),
-    [(None, ""), (1e-3, "100% are 255"), (1e6, "100% of all values are 0"), (40_000.0, "between 0 and 2")],
+    [(None, ""), (40_000.0, "between 0 and 2"), (8.0, "0% of all values are 0 and 9")],
 )
-def test_a_full_scale_that_leaves_nothing_of_the_image_is_said(tmp_path, capsys, full_scale, said) -> None:
+def test_a_full_scale_that_leaves_little_of_the_image_is_said(tmp_path, capsys, full_scale, said) -> None:
     make_root(tmp_path)
     write_scene(tmp_path, scene_name(1), pixels(1))
     prepare(config(tmp_path, full_scale=full_scale))
@@ -27,11 +27,42 @@ def test_a_full_scale_that_leaves_nothing_of_the_image_is_said(tmp_path, capsys,
     assert all(said in line for line in lines)
 
 
-def test_tiles_of_black_and_white_are_said(tmp_path, capsys) -> None:
+@pytest.mark.parametrize("full_scale", [1e-3, 1e6])
+def test_a_full_scale_that_leaves_nothing_is_refused_with_one_that_fits(tmp_path, full_scale) -> None:
+    make_root(tmp_path)
+    path = write_scene(tmp_path, scene_name(1), pixels(1))
+    with pytest.raises(InputError, match=r"2nd and 98th percentile.*--full-scale") as caught:
+        prepare(config(tmp_path, full_scale=full_scale))
+    assert str(path) in str(caught.value)
+    assert not list((tmp_path / "data").rglob("archive.json"))
+    named = float(str(caught.value).rsplit(" ", 1)[1])
+    assert 0.9 <= named / np.percentile(pixels(1), 98) <= 1.2
+    prepare(config(tmp_path, full_scale=named))
+
+
+def test_a_scene_on_another_scale_than_the_others_is_refused_by_name(tmp_path) -> None:
+    make_root(tmp_path)
+    for day in (1, 2, 3):
+        write_scene(tmp_path, scene_name(day), pixels(day).astype(np.uint16) * 16)
+    odd = write_scene(tmp_path, scene_name(4), pixels(4).astype(np.uint16) * 150 + 15_000)
+    with pytest.raises(InputError, match="expected scenes of one level and one scale") as caught:
+        prepare(config(tmp_path, full_scale=4000.0))
+    assert str(odd) in str(caught.value)
+    write_scene(tmp_path, scene_name(4), np.maximum(pixels(4) // 16, 1).astype(np.uint16))
+    with pytest.raises(InputError, match="expected scenes of one level and one scale"):
+        prepare(config(tmp_path, full_scale=4000.0))
+    write_scene(tmp_path, scene_name(4), pixels(4).astype(np.uint16) * 16 + 5000)  # a white cloud
+    prepare(config(tmp_path, full_scale=4000.0))
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_tiles_of_black_and_white_are_refused(tmp_path, value) -> None:
     chips_root(tmp_path)
-    np.save(tmp_path / "chips.npy", np.full((4, 5, 5, 3), 255, np.uint8))
-    prepare(chips_config(tmp_path))
-    assert "warning: 0% of all values are 0 and 100% are 255: check how they were scaled" in capsys.readouterr().out
+    np.save(tmp_path / "chips.npy", np.full((4, 5, 5, 3), value, np.uint8))
+    with pytest.raises(InputError, match=r"chips\.npy: .*100% .*expected images that use the range") as caught:
+        prepare(chips_config(tmp_path))
+    assert ("100% are 255" in str(caught.value)) == (value == 255)
+    assert not list((tmp_path / "data").rglob("archive.json"))
 
 
 @pytest.mark.parametrize("seed", range(5))

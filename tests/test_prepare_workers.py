@@ -14,7 +14,7 @@ from scene_city import config, contents, last_line, make_root, pixels, run, scen
 
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.ingest.prepare import prepare
-from model_utils.ingest.scenes import shards
+from model_utils.ingest.scene_archive import shards
 
 CUT = shards.cut_scene
 GRID = {"grid_metres": 300.0}

@@ -24,10 +24,12 @@ from model_utils.archive.format import COLUMNS
 from model_utils.archive.reader import open_archive
 from model_utils.cities import load_city
 from model_utils.cli.main import main
+from model_utils.ingest.products.geotiff import BAND_FILES, GEOTIFF
+from model_utils.ingest.products.specification import shipped_products
+from model_utils.ingest.products.stac import ITEM
 from model_utils.ingest.readings.flags import DEFAULT_DROP, FLAGS
 from model_utils.ingest.readings.formats.specification import shipped_formats
 from model_utils.ingest.readings.reading import FORMATS
-from model_utils.ingest.scenes import geotiff, planet, sentinel
 
 PAGE = (Path(__file__).resolve().parents[1] / "data" / "requirements.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(?:`([^`\n]+)`:\n\n)?```(\w+)\n(.*?)```", re.DOTALL)
@@ -316,7 +318,7 @@ def test_tables_of_the_page_name_all_there_is() -> None:
     named = {
         name for cell in re.findall(r"^\| (`.*?`) \|", products, re.MULTILINE) for name in re.findall(r"`(.*?)`", cell)
     }
-    known = {*planet.PRODUCTS.values(), sentinel.L1C, sentinel.L2A, geotiff.NAIP, geotiff.GEOTIFF}
+    known = {*shipped_products(), ITEM, BAND_FILES, GEOTIFF}
     assert named == known
 
 

@@ -11,7 +11,7 @@ import rasterio
 from scene_finding import find, refusal
 
 from model_utils.errors import InputError
-from model_utils.ingest.scenes.catalogue import Catalogue
+from model_utils.ingest.products.catalogue import Catalogue
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 NOTHING = "never read"
@@ -302,7 +302,7 @@ def test_refuses_what_is_no_folder_of_scenes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("order.zip", "unpack it first"),
+        ("order.zip", "not readable as a .zip file"),
         ("scene.tar.gz", "unpack it first"),
         ("x.nc", "gdal_translate"),
         ("x.HDF", "gdal_translate"),

@@ -10,7 +10,7 @@ from scene_rasters import EAST, NORTH, REAL, bands_of, cut, needs_real, scene_of
 
 from model_utils.ingest.scenes.cutting import LeftOut
 from model_utils.ingest.scenes.grid import TileGrid
-from model_utils.ingest.scenes.masks import mask_flags
+from model_utils.ingest.scenes.masks import MASKS, mask_flags
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_masks_count_cloud_among_the_pixels_with_data(tmp_path, raster, kind):
 
 
 def test_scl_codes_one_by_one():
-    empty, cloudy = mask_flags("scl", np.arange(12, dtype=np.uint8).reshape(1, 3, 4))
+    empty, cloudy = mask_flags(MASKS["scl"], np.arange(12, dtype=np.uint8).reshape(1, 3, 4))
     assert np.flatnonzero(empty).tolist() == [0]
     assert np.flatnonzero(cloudy).tolist() == [8, 9, 10]
 

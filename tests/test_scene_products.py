@@ -11,7 +11,8 @@ import pytest
 import rasterio
 from scene_finding import find, refusal
 
-from model_utils.ingest.scenes.catalogue import Catalogue
+from model_utils.ingest.products.catalogue import Catalogue
+from model_utils.ingest.scenes.scene import Scene
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 ID = "20190104_051230_97_1063"
@@ -28,6 +29,11 @@ def write(path: Path, count: int = 1, dtype: str = "uint16", size: int = 16, **m
     with rasterio.open(path, "w", count=count, dtype=dtype, **{**profile, **more}) as dataset:
         dataset.write(np.ones((count, size, size), dtype))
     return path
+
+
+def mask_of(scene: Scene) -> tuple[str, Path]:
+    assert scene.mask is not None
+    return scene.mask.layout.name, scene.mask.file
 
 
 def indices(catalogue: Catalogue) -> list[int]:
@@ -66,7 +72,7 @@ def test_planetscope_band_orders(
     full_scale = 9000.0 if product == "planetscope-analytic" else None
     catalogue = find(tmp_path, bands=bands, full_scale=full_scale)
     scene = catalogue.scenes[0]
-    assert (scene.product, scene.scene_id, scene.mask_kind) == (product, ID, "none")
+    assert (scene.product, scene.scene_id, scene.mask) == (product, ID, None)
     assert indices(catalogue) == red_to_nir
     assert scene.time_utc == datetime(2019, 1, 4, 5, 12, 30, tzinfo=UTC)
     assert scene.time_source == "name"
@@ -127,8 +133,8 @@ def test_files_of_an_order_are_matched_by_id_across_folders(tmp_path: Path) -> N
     item.write_text(json.dumps({"stac_version": "1.0.0", "properties": {"datetime": "2019-01-05T05:13:00.25Z"}}))
     catalogue = find(tmp_path)
     first, second = catalogue.scenes
-    assert (first.mask_kind, first.mask_file, first.sidecars) == ("udm2", best, (feature,))
-    assert (second.mask_kind, second.mask_file, second.sidecars) == ("udm", old, (item,))
+    assert (mask_of(first), first.sidecars) == (("udm2", best), (feature,))
+    assert (mask_of(second), second.sidecars) == (("udm", old), (item,))
     assert first.time_utc == datetime(2019, 1, 4, 5, 12, 30, 975432, tzinfo=UTC)
     assert second.time_utc == datetime(2019, 1, 5, 5, 13, 0, 250_000, tzinfo=UTC)
     assert first.time_source == second.time_source == "metadata"
@@ -226,9 +232,9 @@ def test_sentinel_reflectance_time_and_mask(tmp_path: Path, name: str, metadata:
     assert {band.gain for band in scene.bands} == {1e-4}
     assert scene.bands[0].offset == pytest.approx(red_offset)
     assert scene.surface_reflectance == (level == "l2a")
-    assert scene.mask_kind == ("scl" if level == "l2a" else "classi")
-    assert scene.mask_file is not None
-    assert scene.mask_file.is_file()
+    kind, file = mask_of(scene)
+    assert kind == ("scl" if level == "l2a" else "classi")
+    assert file.is_file()
     if metadata:
         assert scene.time_utc == datetime(2019, 1, 4, 5, 32, 21, 24_000, tzinfo=UTC)
         assert scene.sidecars == (safe / f"MTD_MSI{level.upper()}.xml",)
@@ -256,7 +262,7 @@ def test_damaged_sentinel_products_are_refused(tmp_path: Path) -> None:
         "<a": "not readable as XML",
         sentinel_metadata("L2A", None, 0): "quantification",
         sentinel_metadata("L2A", -1000).replace('band_id="3">-1003', 'band_id="3">x'): "offset of B04",
-        sentinel_metadata("L2A", None).replace("2019-01-04T05:32:21.024Z", "soon"): "sensing time",
+        sentinel_metadata("L2A", None).replace("2019-01-04T05:32:21.024Z", "soon"): "DATATAKE_SENSING_START is 'soon'",
     }.items():
         xml.write_text(text)
         assert expected in refusal(tmp_path)
@@ -273,7 +279,7 @@ def test_damaged_sentinel_products_are_refused(tmp_path: Path) -> None:
     red.write_bytes(whole)
     granule = red.parents[2]
     shutil.copytree(granule, granule.with_name("second"))
-    assert "a product of one tile" in refusal(tmp_path)
+    assert "is there already" in refusal(tmp_path)
     shutil.rmtree(safe)
     (tmp_path / "S1A_IW_GRDH_1SDV_20190104.SAFE").mkdir()
     assert "expected a Sentinel-2 product" in refusal(tmp_path)
@@ -298,7 +304,7 @@ def test_naip_is_known_by_name_and_flown_on_the_first_date(tmp_path: Path) -> No
     assert catalogue.scenes[0].product == "naip"
     assert catalogue.scenes[0].time_utc == datetime(2018, 7, 16, 5, 0, tzinfo=UTC)
     write(path, 4, "uint16")
-    assert "NAIP" in refusal(tmp_path)
+    assert "naip name" in refusal(tmp_path)
 
 
 @pytest.mark.real

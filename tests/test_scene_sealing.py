@@ -14,12 +14,12 @@ import rasterio
 from scene_finding import CITY
 
 from model_utils.errors import InputError
-from model_utils.ingest.scenes.catalogue import find_scenes
+from model_utils.ingest.products.catalogue import find_scenes
+from model_utils.ingest.products.settings import SceneSettings
 from model_utils.ingest.scenes.cutting import cut_scene
 from model_utils.ingest.scenes.grid import TileGrid
 from model_utils.ingest.scenes.rasters import footprint
 from model_utils.ingest.scenes.scene import Band, Scene
-from model_utils.ingest.scenes.settings import SceneSettings
 
 GRID = TileGrid("EPSG:32643", 10, 16)
 SITES = pd.DataFrame({"east_m": [700_080.0 + 160 * column for column in range(3)], "north_m": 3_099_920.0})
@@ -125,7 +125,7 @@ def test_overviews_elsewhere_are_refused_and_not_fetched(tmp_path: Path, server:
         valid_fractions(path)
     bands = tuple(Band(path, index) for index in (1, 2, 3))
     moment = datetime(2019, 1, 4, tzinfo=UTC)
-    scene = Scene("scene", "product", bands, moment, "name", "none", None, 255.0, surface_reflectance=False)
+    scene = Scene("scene", "product", bands, moment, "name", None, 255.0, surface_reflectance=False)
     for read in (footprint, lambda scene: list(cut_scene(scene, SITES, GRID, 0.0, 1.0))):
         with pytest.raises(InputError, match="overviews"):
             read(scene)

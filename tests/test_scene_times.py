@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_utils.ingest.scenes.times import TimePattern, name_times
+from model_utils.ingest.products.times import TimePattern, name_times
 
 
 @pytest.mark.parametrize(

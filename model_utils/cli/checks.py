@@ -25,7 +25,7 @@ from model_utils.estimators.model_header import ModelHeader, read_header, refuse
 from model_utils.estimators.saving import model_folder
 from model_utils.features.labelled import clear_archive, with_reading
 from model_utils.features.weights_file import checked_metadata, is_legacy
-from model_utils.ingest.scenes.folder import list_files
+from model_utils.ingest.products.folder import list_files
 from model_utils.ingest.scenes.grid import city_grid
 from model_utils.inspection.config import InspectConfig
 from model_utils.locking import locked

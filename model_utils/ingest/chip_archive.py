@@ -13,10 +13,11 @@ from model_utils.cities import City
 from model_utils.configuration import package_version, record
 from model_utils.errors import InputError
 from model_utils.ingest.brightness import Brightness
-from model_utils.ingest.chips import ArrayChips, FolderChips, file_hash
+from model_utils.ingest.chips import ArrayChips, FolderChips
 from model_utils.ingest.config import PrepareConfig
 from model_utils.ingest.samples import archive_rows, chip_numbers
 from model_utils.ingest.side_files import forget_readings
+from model_utils.ingest.storage import file_hash
 from model_utils.ingest.table import read_table, texts
 from model_utils.progress import shown
 from model_utils.project import archive_folder
@@ -56,6 +57,8 @@ def prepare_chips(config: PrepareConfig, city: City, images: Path, path: Path, g
             brightness.count(tiles)
             writer.append(tiles, rows.iloc[done : done + len(tiles)])
             done += len(tiles)
+        if ends := brightness.ends():
+            raise InputError(f"{images}: {ends}, expected images that use the range between")
         writer.commit(
             city=city.name,
             ground_sample_distance_m=gsd,

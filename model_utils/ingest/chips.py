@@ -23,6 +23,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from model_utils.archive.npy import read_npy_header
 from model_utils.errors import InputError
 from model_utils.ingest.scenes.header import SEALED, open_raster
+from model_utils.ingest.storage import file_hash
 
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, RuntimeError)
 _PNG_BANDS = {"L": 1, "RGB": 3, "RGBA": 4}
@@ -181,12 +182,6 @@ class FolderChips:
             size, expected = f"{len(tile)} x {len(tile)}", f"{self.tile_size} x {self.tile_size}"
             raise InputError(f"{path}: found {size} px, expected {expected} as in {self._paths[0].name}")
         return tile
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_tile(path: Path, bands: Sequence[str]) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from model_utils.project import SHIPPED_ROOT
 _ONLY_SCENES = (
     "product",
     "time_pattern",
+    "time",
     "full_scale",
     "grid_metres",
     "whole_scenes",
@@ -47,7 +48,8 @@ class PrepareConfig(ReadingsConfig):
 
     Args:
         city: Name of the city; it is defined by data/cities/<city>.yaml.
-        scenes: Folder of satellite scenes as delivered: GeoTIFF, Planet orders, Sentinel-2 SAFE, NAIP.
+        scenes: Folder of satellite scenes as delivered, .zip and .tar included: Planet orders, Sentinel-2, Landsat,
+            HLS, STAC items with their files, exports of Earth Engine, NAIP, any GeoTIFF.
         images: Tiles that are already cut: N x H x W x C uint8 as .npy or .npz, or a folder of PNG or TIFF tiles.
         table: With --images: a .csv or .parquet file with a row a tile; data/requirements.md lists its columns.
         legacy: A pickle of the 2022 research code (dicts of Image, PM25, Station_index, Meteo); it is read, never run.
@@ -55,8 +57,10 @@ class PrepareConfig(ReadingsConfig):
         tile_size: Height and width of a tile cut from scenes, pixels.
         bands: Band names in the order of the tiles' channels, typed as red,green,blue. For scenes that do not name
             their bands: numbers from 1 (3,2,1) or names with numbers (red=3,green=2,blue=1).
-        product: Which kind of scene to take where the folder holds several, such as planetscope-visual.
+        product: Which kind of scene to take where the folder holds several, such as planetscope-visual; or a YAML
+            file that describes one that is not known.
         time_pattern: How to read the acquisition time in a scene's file name, as strptime does (%Y%m%d_%H%M%S).
+        time: When the only scene of the folder was taken, such as 2024-01-02T05:12:21Z, where no file says it.
         full_scale: The pixel value (reflectance where the product is known) that becomes 255; the same for all scenes.
         grid_metres: Spacing of unlabelled tiles between the stations, metres; 0 for none.
         whole_scenes: Spread the grid over all of every scene, not only over the city's bounding box.
@@ -89,6 +93,7 @@ class PrepareConfig(ReadingsConfig):
     bands: tuple[str, ...] = ("red", "green", "blue")
     product: str | None = None
     time_pattern: str | None = None
+    time: str | None = None
     full_scale: float | None = None
     grid_metres: float = 0.0
     whole_scenes: bool = False
@@ -127,6 +132,8 @@ class PrepareConfig(ReadingsConfig):
             raise ValueError(f"--full-scale: found {self.full_scale}, expected a number above 0")
         if not self.bands or not all(self.bands) or len(set(self.bands)) != len(self.bands):
             raise ValueError(f"--bands: found {list(self.bands)}, expected different names")
+        if self.time is not None and self.time_pattern is not None:
+            raise ValueError("--time and --time-pattern: expected one of them")
         if self.time_pattern is not None and "%" not in self.time_pattern:
             raise ValueError(f"--time-pattern: found {self.time_pattern!r}, expected codes such as %Y%m%d_%H%M%S")
 

@@ -15,7 +15,7 @@ def prepare(config: PrepareConfig) -> None:
     city = load_city(config.city, config.root)
     assert config.gsd is not None  # the config refuses that
     if config.scenes is not None:
-        from model_utils.ingest.scene_archive import prepare_scenes
+        from model_utils.ingest.scene_archive.archive import prepare_scenes
 
         prepare_scenes(config, city, config.scenes, config.gsd)
     elif config.legacy is not None:

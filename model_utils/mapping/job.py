@@ -25,8 +25,8 @@ from model_utils.estimators.place_and_day.place_and_day import FittedPlaceAndDay
 from model_utils.estimators.saving import MODEL, model_folder
 from model_utils.features.labelled import clear_archive
 from model_utils.hardware import resolve_precision
-from model_utils.ingest.chips import file_hash
 from model_utils.ingest.scenes.grid import city_grid
+from model_utils.ingest.storage import file_hash
 from model_utils.mapping.air_quality_index import ScaleName, scale_of
 from model_utils.mapping.config import MapConfig
 from model_utils.mapping.dates import MapTimes, map_times

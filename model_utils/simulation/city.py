@@ -12,11 +12,11 @@ from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import load_city
 from model_utils.configuration import package_version, record
 from model_utils.errors import InputError
-from model_utils.ingest.chips import file_hash
 from model_utils.ingest.labelling import station_readings
 from model_utils.ingest.readings.config import ReadingsConfig
 from model_utils.ingest.readings.labels import daily_labels
 from model_utils.ingest.side_files import forget_readings
+from model_utils.ingest.storage import file_hash
 from model_utils.locking import locked
 from model_utils.progress import shown
 from model_utils.project import archive_folder

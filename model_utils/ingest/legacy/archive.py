@@ -14,13 +14,14 @@ from model_utils.archive.site_doubts import site_doubts
 from model_utils.archive.writer import ArchiveWriter
 from model_utils.cities import City
 from model_utils.configuration import package_version, record
-from model_utils.ingest.chips import file_hash, tiles_per_block
+from model_utils.ingest.chips import tiles_per_block
 from model_utils.ingest.config import PrepareConfig
 from model_utils.ingest.legacy.rows import Site, Survey, legacy_rows, locate, survey
 from model_utils.ingest.legacy.samples import LegacySample, read_legacy
 from model_utils.ingest.readings.flags import FLAGS
 from model_utils.ingest.readings.stations import read_stations
 from model_utils.ingest.side_files import forget_readings
+from model_utils.ingest.storage import file_hash
 from model_utils.progress import shown
 from model_utils.project import archive_folder
 

@@ -1,1 +1,1 @@
-"""Satellite scenes as the provider delivered them, to tiles."""
+"""The pixels of scenes: opened, placed on the lattice of the tiles, and cut."""

@@ -14,8 +14,10 @@ from typing import Any
 
 import rasterio
 from rasterio import warp
+from rasterio.crs import CRS
 
 from model_utils.errors import InputError
+from model_utils.ingest.storage import gdal_name, is_file
 
 DRIVERS = {".tif": "GTiff", ".tiff": "GTiff", ".jp2": "JP2OpenJPEG"}
 """Named, so that a text file called .tif cannot make GDAL open whatever it points to."""
@@ -54,12 +56,17 @@ class Header:
     scales: tuple[float, ...]
     offsets: tuple[float, ...]
     tags: dict[str, str]
-    grid: tuple[object, ...]
+    grid: tuple[CRS, tuple[float, ...], int, int]
 
     @property
     def count(self) -> int:
         """Number of bands."""
         return len(self.colours)
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels of a band."""
+        return self.grid[2] * self.grid[3]
 
 
 @contextmanager
@@ -87,7 +94,7 @@ def open_raster(path: Path) -> Iterator[Any]:
     Raises:
         InputError: Its metadata send GDAL to another file for its overviews.
     """
-    with rasterio.open(path, driver=DRIVERS[path.suffix.lower()]) as dataset:
+    with rasterio.open(gdal_name(path), driver=DRIVERS[path.suffix.lower()]) as dataset:
         if elsewhere := dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE"):
             raise InputError(f"{path}: its metadata name {elsewhere[:100]!r} for its overviews, expected them inside")
         yield dataset
@@ -99,7 +106,7 @@ def read_header(path: Path) -> Header:
     Raises:
         InputError: It is not one, is damaged, holds complex numbers, or does not say where on the earth it lies.
     """
-    if not path.is_file():  # a folder, a broken link, or a pipe that would never end
+    if not is_file(path):  # a folder, a broken link, or a pipe that would never end
         raise InputError(f"{path}: not a file, expected a raster")
     try:
         with quiet_gdal(), open_raster(path) as dataset:

@@ -18,6 +18,7 @@ from rasterio.vrt import WarpedVRT
 from model_utils.ingest.scenes.grid import TileGrid
 from model_utils.ingest.scenes.header import open_raster
 from model_utils.ingest.scenes.rasters import blaming, bounds_in, check_raster, crs_of, scale_on
+from model_utils.ingest.storage import gdal_name
 
 _TOLERANCE = 0.01  # source pixels by which GDAL may simplify the reprojection: a grey level at most
 
@@ -88,14 +89,17 @@ class Layer:
 
 
 @contextmanager
-def open_layer(file: Path, bands: Sequence[int], grid: TileGrid, *, mask_count: int | None = None) -> Iterator[Layer]:
+def open_layer(
+    file: Path, bands: Sequence[int], grid: TileGrid, *, mask: bool = False, count: int | None = None
+) -> Iterator[Layer]:
     """Opens bands of a raster.
 
     Args:
         file: The raster.
         bands: Their numbers, from 1.
         grid: The lattice it will be read on.
-        mask_count: How many bands a quality mask must have; its every pixel holds data. None for an image.
+        mask: It is a quality mask, whose every pixel holds data.
+        count: How many bands the file must have; None for any.
 
     Raises:
         InputError: It is no raster, has no place on the earth, or has not those bands.
@@ -103,9 +107,9 @@ def open_layer(file: Path, bands: Sequence[int], grid: TileGrid, *, mask_count: 
     with ExitStack() as opened:
         with blaming(file):
             source = opened.enter_context(open_raster(file))
-            check_raster(file, source, bands, mask_count)
+            check_raster(file, source, bands, count)
             validity, nodata, declared = None, None, True
-            if mask_count is None:
+            if not mask:
                 validity, nodata = _validity(source, bands), source.nodatavals[bands[0] - 1]
                 floating = np.dtype(source.dtypes[bands[0] - 1]).kind == "f"
                 declared = validity is not None or nodata is not None or floating
@@ -135,7 +139,7 @@ def _document(file: Path, source: rasterio.DatasetReader, bands: Sequence[int], 
     elements = [
         f'<VRTRasterBand band="{number}" dataType="{typename_fwd[dtype_rev[kind]]}" '
         f'blockXSize="{width}" blockYSize="{height}"><ColorInterp>{meaning}</ColorInterp><SimpleSource>'
-        f'<SourceFilename relativeToVRT="0">{escape(str(file.resolve()))}</SourceFilename>'
+        f'<SourceFilename relativeToVRT="0">{escape(gdal_name(file.absolute()))}</SourceFilename>'
         f"<SourceBand>{band}</SourceBand></SimpleSource></VRTRasterBand>"
         for number, (band, kind, meaning) in enumerate(sources, start=1)
     ]

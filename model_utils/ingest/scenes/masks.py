@@ -3,56 +3,110 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model_utils.ingest.scenes.scene import MaskKind
+
+@dataclass(frozen=True)
+class Codes:
+    """Numbers of a mask that mean one thing.
+
+    Attributes:
+        band: The mask's band, from 1.
+        values: Any of these, or
+        bits: any of these bits set, counted from 0.
+    """
+
+    band: int = 1
+    values: tuple[int, ...] = ()
+    bits: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.band < 1 or bool(self.values) == bool(self.bits):
+            raise ValueError("codes of a mask: expected a band from 1, and values or bits")
+        if not all(0 <= bit < 32 for bit in self.bits):
+            raise ValueError(f"bits of a mask: found {list(self.bits)}, expected 0 to 31")
+
+    def among(self, numbers: NDArray[np.number]) -> NDArray[np.bool_]:
+        """Which numbers of the band are of them."""
+        if self.values:
+            return np.isin(numbers, self.values)
+        mask = reduce(lambda bits, bit: bits | 1 << bit, self.bits, 0)
+        whole = np.nan_to_num(numbers).astype(np.int64) if numbers.dtype.kind == "f" else numbers
+        found: NDArray[np.bool_] = (whole.astype(np.int64) & mask) != 0
+        return found
 
 
 @dataclass(frozen=True)
 class MaskLayout:
     """How one kind of mask is laid out.
 
+    Haze, heavy haze included, is neither empty nor cloud: it is what the method looks at.
+
     Attributes:
+        name: What notes call it.
+        empty: Pixels that hold no data.
+        cloud: Pixels under cloud.
         count: Bands that its file has.
-        bands: Those that are read, by number from 1.
+        dtype: Type of their numbers.
     """
 
-    count: int
-    bands: tuple[int, ...]
+    name: str
+    empty: tuple[Codes, ...] = ()
+    cloud: tuple[Codes, ...] = ()
+    count: int = 1
+    dtype: str = "uint8"
+
+    def __post_init__(self) -> None:
+        if not self.cloud and not self.empty:
+            raise ValueError("a mask: expected cloud or empty")
+        if max(self.bands) > self.count:
+            raise ValueError(f"a mask: found codes of band {max(self.bands)}, expected bands up to its count")
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """Those that are read, by number from 1."""
+        return tuple(sorted({codes.band for codes in (*self.empty, *self.cloud)}))
 
 
-MASKS: dict[MaskKind, MaskLayout] = {
-    "udm2": MaskLayout(8, (6, 8)),  # cloud, unusable
-    "udm": MaskLayout(1, (1,)),
-    "scl": MaskLayout(1, (1,)),
-    "classi": MaskLayout(3, (1, 2)),  # opaque, cirrus
+_ANY = tuple(range(8))
+
+MASKS = {
+    layout.name: layout
+    for layout in (
+        # Planet, "UDM 2": band 6 is cloud; of the last band's bits all but the first (black fill) are doubts about
+        # single bands and no reason to leave a pixel out
+        MaskLayout("udm2", (Codes(8, bits=(0,)),), (Codes(6, values=(1,)),), count=8),
+        # Planet, "Planet imagery product specification": black fill, cloud
+        MaskLayout("udm", (Codes(bits=(0,)),), (Codes(bits=(1,)),)),
+        # ESA, "Sentinel-2 products specification document": no data; cloud of medium and high probability, thin cirrus
+        MaskLayout("scl", (Codes(values=(0,)),), (Codes(values=(8, 9, 10)),)),
+        # ESA, the same, level 1C: opaque cloud, cirrus
+        MaskLayout("classi", cloud=(Codes(1, bits=_ANY), Codes(2, bits=_ANY)), count=3),
+        # USGS, "Landsat 8-9 Collection 2 level 2 science product guide": fill; dilated cloud, cirrus, cloud
+        MaskLayout("qa_pixel", (Codes(bits=(0,)),), (Codes(bits=(1, 2, 3)),), dtype="uint16"),
+        # NASA, "HLS product user guide" 2.0: fill; cloud (bit 0 is not used)
+        MaskLayout("fmask", (Codes(values=(255,)),), (Codes(bits=(1,)),)),
+    )
 }
-_BLACKFILL, _UDM_CLOUD = 1, 2  # bits 0 and 1
-_SCL_CLOUDS = (8, 9, 10)  # medium and high probability, thin cirrus
 
 
-def mask_flags(kind: MaskKind, codes: NDArray[np.number]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def mask_flags(layout: MaskLayout, codes: NDArray[np.number]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which pixels hold no data, and which are cloud.
 
-    Haze, heavy haze included, is neither: it is what the method looks at. The bits of udm2's last band but the first
-    (black fill) are doubts about single bands and no reason to leave a pixel out.
-
     Args:
-        kind: The kind of mask.
-        codes: The bands that `MASKS` names, k x H x W.
+        layout: Of the mask.
+        codes: Its bands `layout.bands`, k x H x W.
 
     Returns:
-        Empty and cloudy, H x W each. Source: Planet, "UDM 2" and "Planet imagery product specification"; ESA,
-        "Sentinel-2 products specification document" (SCL 0 no data, 8 and 9 cloud, 10 thin cirrus).
+        Empty and cloudy, H x W each.
     """
-    if kind == "udm2":
-        empty, cloudy = codes[1].astype(int) & _BLACKFILL, codes[0] == 1
-    elif kind == "udm":
-        empty, cloudy = codes[0].astype(int) & _BLACKFILL, codes[0].astype(int) & _UDM_CLOUD
-    elif kind == "scl":
-        empty, cloudy = codes[0] == 0, np.isin(codes[0], _SCL_CLOUDS)
-    else:
-        empty, cloudy = np.zeros(codes.shape[1:]), (codes > 0).any(axis=0)
-    return np.asarray(empty, bool), np.asarray(cloudy, bool)
+    nowhere = np.zeros(codes.shape[1:], bool)
+    by_band = dict(zip(layout.bands, codes, strict=True))
+    empty, cloudy = (
+        reduce(np.logical_or, (some.among(by_band[some.band]) for some in each), nowhere)
+        for each in (layout.empty, layout.cloud)
+    )
+    return empty, cloudy

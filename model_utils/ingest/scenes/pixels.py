@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +12,11 @@ from rasterio.enums import Resampling
 
 from model_utils.ingest.scenes.grid import TileGrid
 from model_utils.ingest.scenes.layers import Layer, open_layer
-from model_utils.ingest.scenes.masks import MASKS, mask_flags
+from model_utils.ingest.scenes.masks import mask_flags
 from model_utils.ingest.scenes.scaling import to_bytes
-from model_utils.ingest.scenes.scene import Scene
+from model_utils.ingest.scenes.scene import Band, Scene
+
+Number = TypeVar("Number", np.uint8, np.float64)
 
 
 class ScenePixels:
@@ -46,9 +50,12 @@ class ScenePixels:
             layer = stack.enter_context(open_layer(file, [scene.bands[place].index for place in places], grid))
             self._layers.append((layer, places))
         self._mask = None
-        if scene.mask_file is not None and scene.mask_kind != "none":
-            layout = MASKS[scene.mask_kind]
-            self._mask = stack.enter_context(open_layer(scene.mask_file, layout.bands, grid, mask_count=layout.count))
+        if scene.mask is not None:
+            own = scene.mask.file not in {band.file for band in scene.bands}
+            count = scene.mask.layout.count if own else None
+            self._mask = stack.enter_context(
+                open_layer(scene.mask.file, scene.mask.bands, grid, mask=True, count=count)
+            )
 
     def meets(self, left: NDArray[np.int64], top: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which tiles meet the rectangle around each of the image files.
@@ -82,8 +89,27 @@ class ScenePixels:
         Raises:
             InputError: A file is broken.
         """
+        scale = self._scene.full_scale
+        return self._read(corner, shape, resampling, np.uint8, lambda numbers, band: to_bytes(numbers, band, scale))
+
+    def values(
+        self, corner: tuple[int, int], shape: tuple[int, int], resampling: Resampling = Resampling.bilinear
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float32]]:
+        """The physical values, H x W x bands, in place of the bytes of `read`, with which it has all else in common."""
+        return self._read(
+            corner, shape, resampling, np.float64, lambda numbers, band: band.gain * numbers.astype(float) + band.offset
+        )
+
+    def _read(
+        self,
+        corner: tuple[int, int],
+        shape: tuple[int, int],
+        resampling: Resampling,
+        dtype: type[Number],
+        converted: Callable[[NDArray[np.number], Band], NDArray[Number]],
+    ) -> tuple[NDArray[Number], NDArray[np.bool_], NDArray[np.float32]]:
         scene = self._scene
-        image = np.empty((*shape, len(scene.bands)), np.uint8)
+        image = np.empty((*shape, len(scene.bands)), dtype)
         valid, black = np.ones(shape, bool), np.ones(shape, bool)
         shown = []  # by files whose 0 is only taken for nodata: one band may well be 0 where another is not
         for layer, places in self._layers:
@@ -97,14 +123,14 @@ class ScenePixels:
             for number, place in zip(numbers, places, strict=True):
                 valid &= np.isfinite(number)
                 black &= number == 0
-                image[:, :, place] = to_bytes(number, scene.bands[place], scene.full_scale)
+                image[:, :, place] = converted(number, scene.bands[place])
         valid &= ~black
         if shown:
             valid &= np.logical_or.reduce(shown)
         cloudy = np.full(shape, np.nan, np.float32)
-        if self._mask is not None:
+        if self._mask is not None and scene.mask is not None:
             codes, covered = self._mask.read(self._grid, corner, shape, Resampling.nearest)
-            empty, cloud = mask_flags(scene.mask_kind, codes)
+            empty, cloud = mask_flags(scene.mask.layout, codes)
             valid &= covered & ~empty
             cloudy[:] = cloud & valid
         image[~valid] = 0

@@ -49,7 +49,7 @@ def footprint(scene: Scene) -> tuple[BoundingBox, ...]:
     """
     band = scene.bands[0]
     with blaming(band.file), open_raster(band.file) as source:
-        check_raster(band.file, source, [band.index], None)
+        check_raster(band.file, source, [band.index])
         west, south, east, north = bounds_in(source, "EPSG:4326")
     west, south, east, north = max(west, -180.0), max(south, -90.0), min(east, 180.0), min(north, 90.0)
     if west < east:
@@ -58,10 +58,10 @@ def footprint(scene: Scene) -> tuple[BoundingBox, ...]:
     return tuple(BoundingBox(south, west, north, east) for west, east in parts if west < east)
 
 
-def check_raster(file: Path, source: rasterio.DatasetReader, bands: Sequence[int], mask_count: int | None) -> None:
-    """Raises InputError unless the raster has a place and those bands, and as many as its kind of mask has."""
-    if mask_count not in (None, source.count):
-        raise InputError(f"{file}: found {source.count} bands, expected the {mask_count} of such a mask")
+def check_raster(file: Path, source: rasterio.DatasetReader, bands: Sequence[int], count: int | None = None) -> None:
+    """Raises InputError unless the raster has a place and those bands, and as many as it must have."""
+    if count not in (None, source.count):
+        raise InputError(f"{file}: found {source.count} bands, expected the {count} of such a mask")
     if source.crs is None:
         raise InputError(f"{file}: found no coordinate reference system, expected a georeferenced raster")
     place = source.transform

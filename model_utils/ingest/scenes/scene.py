@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
-MaskKind = Literal["none", "udm2", "udm", "scl", "classi"]
+from model_utils.ingest.scenes.masks import MaskLayout
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,21 @@ class Band:
 
 
 @dataclass(frozen=True)
+class QualityMask:
+    """Where the quality mask of a scene lies, and what its numbers mean.
+
+    Attributes:
+        file: The raster; one of the scene's bands may lie there too.
+        layout: What its bands mean.
+        bands: Numbers in the file, from 1, of the bands `layout.bands`.
+    """
+
+    file: Path
+    layout: MaskLayout
+    bands: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Scene:
     """One scene: an image taken at one time, by one sensor.
 
@@ -37,8 +51,7 @@ class Scene:
         bands: The bands that were asked for, in that order.
         time_utc: Acquisition, aware, in UTC.
         time_source: Where the time comes from, for the report: 'metadata', 'tag ...', 'name', 'name (date only)', ...
-        mask_kind: What kind of quality mask came with it.
-        mask_file: The mask's raster, or None.
+        mask: The quality mask that came with it, or None.
         full_scale: The physical value that becomes 255; the same in every scene of an archive.
         surface_reflectance: True where the provider has corrected for the atmosphere, haze included.
         sidecars: Further files that the above was read from.
@@ -50,15 +63,19 @@ class Scene:
     bands: tuple[Band, ...]
     time_utc: datetime
     time_source: str
-    mask_kind: MaskKind
-    mask_file: Path | None
+    mask: QualityMask | None
     full_scale: float
     surface_reflectance: bool
     sidecars: tuple[Path, ...] = ()
     simulated: bool = False
 
     @property
+    def rasters(self) -> tuple[Path, ...]:
+        """The files that pixels are read from, each once."""
+        mask = (self.mask.file,) if self.mask else ()
+        return tuple(dict.fromkeys([*(band.file for band in self.bands), *mask]))
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """All files the scene's tiles depend on, each once."""
-        mask = (self.mask_file,) if self.mask_file else ()
-        return tuple(dict.fromkeys([*(band.file for band in self.bands), *mask, *self.sidecars]))
+        return tuple(dict.fromkeys([*self.rasters, *self.sidecars]))

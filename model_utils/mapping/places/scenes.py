@@ -15,14 +15,14 @@ from model_utils.archive.format import METADATA, ArchiveMetadata
 from model_utils.cities import City
 from model_utils.errors import InputError
 from model_utils.estimators.city_model import CityModel
-from model_utils.ingest.chips import file_hash
-from model_utils.ingest.scenes.catalogue import Catalogue, find_scenes
+from model_utils.ingest.products.catalogue import Catalogue, find_scenes
+from model_utils.ingest.products.settings import SceneSettings
+from model_utils.ingest.scene_archive.previous import COMMAND
 from model_utils.ingest.scenes.grid import TileGrid
 from model_utils.ingest.scenes.header import open_raster
-from model_utils.ingest.scenes.previous import COMMAND
 from model_utils.ingest.scenes.rasters import blaming, scale_on
 from model_utils.ingest.scenes.scene import Scene
-from model_utils.ingest.scenes.settings import SceneSettings
+from model_utils.ingest.storage import file_hash
 from model_utils.mapping.config import MapConfig
 from model_utils.project import archive_folder
 
@@ -54,8 +54,8 @@ def scenes_of_map(config: MapConfig, folder: Path, city: City, model: CityModel,
         config.bands or tuple(made.get("bands", model.bands)),
         config.product or made.get("product"),
         config.time_pattern or made.get("time_pattern"),
-        config.full_scale or made.get("full_scale"),
-        config.skip_broken,
+        full_scale=config.full_scale or made.get("full_scale"),
+        skip_broken=config.skip_broken,
     )
     catalogue = find_scenes(folder, settings, city)
     if catalogue.bands != tuple(model.bands):
@@ -122,8 +122,7 @@ def _without_broken(catalogue: Catalogue) -> Catalogue:
 
 
 def _read_all(scene: Scene) -> None:
-    files = dict.fromkeys(band.file for band in scene.bands)
-    for file in (*files, *([] if scene.mask_file is None else [scene.mask_file])):
+    for file in scene.rasters:
         with blaming(file), open_raster(file) as source:
             for top in range(0, source.height, _ROWS):
                 source.read(window=Window(0, top, source.width, min(_ROWS, source.height - top)))

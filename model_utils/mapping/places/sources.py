@@ -16,7 +16,7 @@ from scipy.spatial import KDTree
 
 from model_utils.archive.reader import TileArchive
 from model_utils.cities import City
-from model_utils.ingest.scenes.catalogue import Catalogue
+from model_utils.ingest.products.catalogue import Catalogue
 from model_utils.ingest.scenes.cutting import cut_scene
 from model_utils.ingest.scenes.grid import TileGrid
 from model_utils.ingest.scenes.rasters import footprint

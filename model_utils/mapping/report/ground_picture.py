@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import Resampling
 
-from model_utils.ingest.scenes.catalogue import Catalogue
+from model_utils.ingest.products.catalogue import Catalogue
 from model_utils.ingest.scenes.grid import TileGrid
 from model_utils.ingest.scenes.pixels import ScenePixels
 from model_utils.ingest.scenes.scene import Scene

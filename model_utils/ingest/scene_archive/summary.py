@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from model_utils.archive.site_doubts import site_doubts
 from model_utils.ingest.readings.flags import FLAGS
-from model_utils.ingest.scenes.assembly import Part
-from model_utils.ingest.scenes.duplicates import pixel_digest, repeated_tiles
+from model_utils.ingest.scene_archive.duplicates import pixel_digest, repeated_tiles
+from model_utils.ingest.scene_archive.parts import Part
 from model_utils.ingest.scenes.scene import Scene
 from model_utils.ingest.weather.matching import WEATHER_COLUMNS
 

@@ -22,17 +22,18 @@ from model_utils.errors import InputError
 from model_utils.ingest.brightness import Brightness
 from model_utils.ingest.config import PrepareConfig
 from model_utils.ingest.labelling import Labels, read_labels
-from model_utils.ingest.scenes.assembly import content, held_parts, new_parts
-from model_utils.ingest.scenes.catalogue import Catalogue, find_scenes
-from model_utils.ingest.scenes.duplicates import without_byte_copies
-from model_utils.ingest.scenes.fingerprints import Known, known_hashes, source
+from model_utils.ingest.products.catalogue import Catalogue, find_scenes
+from model_utils.ingest.products.settings import SceneSettings
+from model_utils.ingest.scene_archive.duplicates import without_byte_copies
+from model_utils.ingest.scene_archive.fingerprints import Known, known_hashes, source
+from model_utils.ingest.scene_archive.parts import content, held_parts, new_parts
+from model_utils.ingest.scene_archive.previous import COMMAND, Previous, read_previous, scenes_of
+from model_utils.ingest.scene_archive.shards import CutSettings
+from model_utils.ingest.scene_archive.summary import Tally
+from model_utils.ingest.scene_archive.value_range import refuse_other_scales
 from model_utils.ingest.scenes.grid import city_grid
-from model_utils.ingest.scenes.previous import COMMAND, Previous, read_previous, scenes_of
 from model_utils.ingest.scenes.scene import Scene
-from model_utils.ingest.scenes.settings import SceneSettings
-from model_utils.ingest.scenes.shards import CutSettings
 from model_utils.ingest.scenes.sites import nearly_one_place, station_sites
-from model_utils.ingest.scenes.tally import Tally
 from model_utils.ingest.side_files import forget_readings, has_readings, keep_readings
 from model_utils.parallel.tasks import Workers
 from model_utils.progress import counted
@@ -59,7 +60,9 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
     Raises:
         InputError: Naming the file, row or key that is wrong; the archive is as it was then.
     """
-    settings = SceneSettings(config.bands, config.product, config.time_pattern, config.full_scale, config.skip_broken)
+    settings = SceneSettings(
+        config.bands, config.product, config.time_pattern, config.time, config.full_scale, config.skip_broken
+    )
     catalogue = find_scenes(folder, settings, city)
     labels = read_labels(config, city)
     made = _how_made(config, catalogue, labels)
@@ -94,10 +97,11 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
                     for chosen, tiles in part.blocks():
                         rows = labels.attached(part.rows.iloc[chosen].reset_index(drop=True), table)
                         tally.count(rows)
-                        brightness.count(tiles)
+                        brightness.count(tiles, part.scene_id)
                         writer.append(tiles, rows)
         if not tally.tiles:
             raise InputError(f"{folder}: {tally.why_empty()}")
+        refuse_other_scales(folder, brightness, catalogue.scenes, city)
         here = {scene.scene_id for scene in catalogue.scenes}
         gone = [item for item in earlier if item.get("scene") in held and item["scene"] not in here]
         close = nearly_one_place(cut.stations, config.tile_size * gsd / 2)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from model_utils.errors import InputError
-from model_utils.ingest.scenes.bands import Choice
-from model_utils.ingest.scenes.delivery import Delivery
+from model_utils.ingest.products.bands import Choice
+from model_utils.ingest.products.delivery import Delivery
 
 REFLECTANCE_FULL_SCALE = 0.4
 """Reflectance that becomes 255. Haze over bright ground stays below it; clouds are above and are cut."""
@@ -44,7 +44,8 @@ def full_scale_of(
     if full_scale is None:
         lacking = f", and no {first.missing}" if first.missing else ""
         raise InputError(
-            f"{first.path}: found {kind}{lacking}, expected --full-scale, the value that becomes 255 in every scene"
+            f"{first.path}: found {kind}{lacking}, expected --full-scale, the value that becomes 255 in every scene "
+            "(4000 where the numbers are reflectance x 10,000)"
         )
     if plain_bytes and full_scale == 255:
         return full_scale, "the files' uint8 numbers are kept as they are, in every scene alike"

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from model_utils.cities import City
 from model_utils.errors import InputError
 from model_utils.ingest.chips import tiles_per_block
-from model_utils.ingest.scenes.previous import SITE_AND_SCENE, Previous
+from model_utils.ingest.scene_archive.previous import SITE_AND_SCENE, Previous
+from model_utils.ingest.scene_archive.shards import CutSettings, scene_shards, tile_hashes
 from model_utils.ingest.scenes.scene import Scene
-from model_utils.ingest.scenes.shards import CutSettings, scene_shards, tile_hashes
 from model_utils.parallel.tasks import Workers
 
 

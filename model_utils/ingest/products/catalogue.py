@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from model_utils.cities import City
 from model_utils.errors import InputError
-from model_utils.ingest.scenes import geotiff, planet, sentinel
-from model_utils.ingest.scenes.bands import Choice, choose_bands, parse_bands
-from model_utils.ingest.scenes.delivery import Delivery
-from model_utils.ingest.scenes.folder import Files, list_files
-from model_utils.ingest.scenes.full_scale import full_scale_of
+from model_utils.ingest.products.bands import Choice, choose_bands, parse_bands
+from model_utils.ingest.products.delivery import Delivery
+from model_utils.ingest.products.folder import Files, list_files
+from model_utils.ingest.products.full_scale import full_scale_of
+from model_utils.ingest.products.geotiff import BAND_FILES, GEOTIFF, band_files, read_band_files, read_geotiff
+from model_utils.ingest.products.grouping import is_mask, named_scenes
+from model_utils.ingest.products.named import read_named
+from model_utils.ingest.products.settings import SceneSettings
+from model_utils.ingest.products.specification import Product, shipped_products
+from model_utils.ingest.products.stac import ITEM, product_of, read_item, read_items
+from model_utils.ingest.products.times import WRITING_TAG, Stamp, TimePattern, acquisition, parsed_time
 from model_utils.ingest.scenes.scene import Scene
-from model_utils.ingest.scenes.settings import SceneSettings
-from model_utils.ingest.scenes.times import WRITING_TAG, Stamp, TimePattern, acquisition
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def find_scenes(folder: Path, settings: SceneSettings, city: City) -> Catalogue:
     """Lists the scenes of one product in a folder and all below it, from names, headers and sidecars.
 
     Args:
-        folder: GeoTIFFs, Planet orders, Sentinel-2 .SAFE folders, in any arrangement.
+        folder: Scenes as they were delivered, in any arrangement.
         settings: The flags.
         city: Gives the time of day to scenes of which the date alone is known.
 
@@ -59,15 +63,18 @@ def find_scenes(folder: Path, settings: SceneSettings, city: City) -> Catalogue:
     """
     wanted = parse_bands(settings.bands)
     pattern = TimePattern(settings.time_pattern) if settings.time_pattern is not None else None
+    described = settings.described
     files = list_files(folder)
-    finds = _of_one_product(folder, _identified(folder, files), settings.product)
+    products = [*described, *shipped_products().values()]
+    finds = _of_one_product(folder, _identified(folder, files, products), settings.product_name)
     deliveries, broken = _headers(finds, settings.skip_broken)
     _refuse_twice(deliveries)
     choices = [choose_bands(delivery, wanted) for delivery in deliveries]
     names = _common_names(deliveries, choices)
     full_scale, scaling = full_scale_of(deliveries, choices, settings.full_scale)
+    given = _given_time(settings.time, deliveries)
     stamps = [
-        acquisition(delivery.path, pattern, delivery.metadata_time, delivery.tags, delivery.name_time)
+        given or acquisition(delivery.path, pattern, delivery.metadata_time, delivery.tags, delivery.name_time)
         for delivery in deliveries
     ]
     scenes = [
@@ -77,8 +84,7 @@ def find_scenes(folder: Path, settings: SceneSettings, city: City) -> Catalogue:
             bands=tuple(choice.delivered.band for choice in chosen),
             time_utc=stamp.in_utc(city),
             time_source=stamp.source + (" (date only)" if stamp.date_only else ""),
-            mask_kind=delivery.mask_kind,
-            mask_file=delivery.mask_file,
+            mask=delivery.mask,
             full_scale=full_scale,
             surface_reflectance=delivery.surface_reflectance,
             sidecars=delivery.sidecars,
@@ -86,6 +92,7 @@ def find_scenes(folder: Path, settings: SceneSettings, city: City) -> Catalogue:
         )
         for delivery, chosen, stamp in zip(deliveries, choices, stamps, strict=True)
     ]
+    masks = {path for path in files.rasters if is_mask(products, path)}
     return Catalogue(
         scenes=tuple(sorted(scenes, key=lambda scene: (scene.time_utc, scene.scene_id))),
         bands=names,
@@ -94,27 +101,48 @@ def find_scenes(folder: Path, settings: SceneSettings, city: City) -> Catalogue:
             *(f"warning: a scene was left out: {error}" for error in broken),
             *_time_notes(stamps, city),
             *_band_notes(choices),
-            *_product_notes(deliveries, files),
+            *_product_notes(deliveries, files, masks),
         ),
     )
 
 
-def _identified(folder: Path, files: Files) -> list[_Find]:
-    """Says of each raster and SAFE folder what it is, by its name."""
-    beside = planet.companions(files.rasters, files.others)
-    finds = [
-        _Find(path, sentinel.product_of(path), partial(sentinel.read_sentinel, path)) for path in files.safe_folders
-    ]
-    for path in files.rasters:
-        if planet.is_mask(path):
-            continue
-        if product := planet.product_of(path):
-            finds.append(_Find(path, product, partial(planet.read_planet, path, beside)))
-        elif (product := geotiff.product_of(path)) == geotiff.NAIP:
-            finds.append(_Find(path, product, partial(geotiff.read_naip, path)))
-        else:
-            finds.append(_Find(path, product, partial(geotiff.read_geotiff, path, folder)))
-    return finds
+def _identified(folder: Path, files: Files, products: Sequence[Product]) -> list[_Find]:
+    """Says what each file belongs to: a product by its name, a STAC item, a band of its own, or a scene of its own.
+
+    Raises:
+        InputError: A folder of a Sentinel product is none, or a JPEG 2000 file belongs to nothing.
+    """
+    named = named_scenes(products, files.rasters, files.others)
+    taken = {path for scene in named for path in (*scene.files.values(), *scene.twice)}
+    for safe in files.safe_folders:
+        if not any(safe in path.parents for path in taken):
+            raise InputError(
+                f"{safe}: found no 10 m band in it, expected a Sentinel-2 product of level 1C or 2A as a whole, with "
+                "its GRANULE folder"
+            )
+    inside = {path for path in files.rasters if set(path.parents) & set(files.safe_folders)}
+    free = [path for path in files.rasters if path not in taken | inside and not is_mask(products, path)]
+    read = {path for scene in named for path in scene.metadata}
+    items = read_items([path for path in files.others if path not in read], files.rasters)
+    of_named = {path: item for item in items for path in item.files.values() if path in taken}
+    finds = []
+    for named_scene in named:
+        item = next((of_named[path] for path in named_scene.files.values() if path in of_named), None)
+        finds.append(_Find(named_scene.path, named_scene.product.name, partial(read_named, named_scene, item)))
+    for item in items:
+        if not taken.intersection(item.files.values()):
+            product = product_of(item, products)
+            finds.append(_Find(item.path, product.name if product else ITEM, partial(read_item, item, product)))
+            free = [path for path in free if path not in set(item.files.values())]
+    for scene in band_files(free):
+        finds.append(_Find(scene.path, BAND_FILES, partial(read_band_files, scene, folder)))
+        free = [path for path in free if path not in set(scene.files.values())]
+    if loose := [path for path in free if path.suffix.lower() == ".jp2"]:
+        raise InputError(
+            f"{loose[0]}: a JPEG 2000 file by itself, expected the whole Sentinel-2 product folder, its STAC item "
+            "beside it, or a GeoTIFF (gdal_translate makes one)"
+        )
+    return finds + [_Find(path, GEOTIFF, partial(read_geotiff, path, folder)) for path in free]
 
 
 def _of_one_product(folder: Path, finds: Sequence[_Find], product: str | None) -> list[_Find]:
@@ -167,6 +195,21 @@ def _common_names(deliveries: Sequence[Delivery], choices: Sequence[Sequence[Cho
     return names
 
 
+def _given_time(text: str | None, deliveries: Sequence[Delivery]) -> Stamp | None:
+    """The time that the user says of the only scene."""
+    if text is None:
+        return None
+    stamp = parsed_time(text, "--time")
+    if stamp is None:
+        raise InputError(f"--time: found {text!r:.60}, expected one such as 2024-01-02T05:12:21Z")
+    if len(deliveries) > 1:
+        raise InputError(
+            f"--time: found {len(deliveries)} scenes, such as {deliveries[0].path} and {deliveries[1].path}, expected "
+            "one: --time-pattern finds the time of each in its name"
+        )
+    return stamp
+
+
 def _time_notes(stamps: Sequence[Stamp], city: City) -> list[str]:
     notes = []
     total = len(stamps)
@@ -196,7 +239,7 @@ def _band_notes(choices: Sequence[Sequence[Choice]]) -> list[str]:
     ]
 
 
-def _product_notes(deliveries: Sequence[Delivery], files: Files) -> list[str]:
+def _product_notes(deliveries: Sequence[Delivery], files: Files, masks: Collection[Path]) -> list[str]:
     notes = []
     total = len(deliveries)
     if deliveries[0].surface_reflectance:
@@ -204,19 +247,18 @@ def _product_notes(deliveries: Sequence[Delivery], files: Files) -> list[str]:
             f"warning: {deliveries[0].product} is surface reflectance: its atmospheric correction removes much of the "
             "haze that PM2.5 is read from; a top-of-atmosphere product keeps it"
         )
-    harmonized = sum(planet.is_harmonized(delivery.path) for delivery in deliveries)
-    if 0 < harmonized < total:
-        notes.append(f"warning: {harmonized} of {total} scenes are harmonized to Sentinel-2 and the others are not")
-    unmasked = sum(delivery.mask_file is None for delivery in deliveries)
-    if unmasked and deliveries[0].product not in (geotiff.NAIP, geotiff.GEOTIFF):
+    for variant, count in Counter(delivery.variant for delivery in deliveries).items():
+        if variant and count < total:
+            notes.append(f"warning: {count} of {total} scenes are {variant} and the others are not")
+    unmasked = sum(delivery.mask is None for delivery in deliveries)
+    if unmasked and any(delivery.masked for delivery in deliveries):
         notes.append(f"{unmasked} of {total} scenes came without a quality mask")
     if beside := [path for path in files.others if path.suffix.lower() == ".msk"]:
         notes.append(
             f"warning: {len(beside)} files such as {beside[0].name} are not read: a mask counts inside its scene only "
             "(gdal_translate --config GDAL_TIFF_INTERNAL_MASK YES puts it there)"
         )
-    masks = {path for path in files.rasters if planet.is_mask(path)}
-    if unused := masks - {delivery.mask_file for delivery in deliveries}:
+    if unused := set(masks) - {delivery.mask.file for delivery in deliveries if delivery.mask}:
         notes.append(
             f"{len(unused)} quality masks are not used: they belong to no scene that was taken, or a second time"
         )

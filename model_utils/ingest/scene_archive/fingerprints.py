@@ -6,17 +6,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 
 from model_utils.errors import InputError
-from model_utils.ingest.chips import file_hash
+from model_utils.ingest.storage import file_hash, member_of, size_and_change
 
 Source = Mapping[str, str]
 Known = Mapping[tuple[str | None, ...], str]
-"""SHA-256 by name, size and time of last change: wherever the folder is now called, the same file is not read again."""
+"""SHA-256 by folder and file name, size and time of last change: the same file is not read again, wherever the folders
+lie now. Bands of many scenes are called alike, such as B04.tif."""
 
 
 def known_hashes(sources: Iterable[Source]) -> Known:
     """What an earlier run says of its files; entries without size and time are of no use."""
     return {
-        (PurePath(item["path"]).name, item.get("size"), item.get("changed_ns")): item["sha256"]
+        (*PurePath(item["path"]).parts[-2:], item.get("size"), item.get("changed_ns")): item["sha256"]
         for item in sources
         if "changed_ns" in item
     }
@@ -35,9 +36,9 @@ def source(path: Path, known: Known, **more: str) -> dict[str, str]:
     """
     try:
         str(path).encode()
-        status = path.stat()
-        size, changed = str(status.st_size), str(status.st_mtime_ns)
-        digest = known.get((path.name, size, changed)) or file_hash(path)
+        size, changed = map(str, size_and_change(path))
+        digest = known.get((*path.parts[-2:], size, changed)) if member_of(path) is None else None
+        digest = digest or file_hash(path)  # in a delivery, all files have its size and time
     except UnicodeEncodeError:
         raise InputError(f"{path}: its name is not UTF-8, expected another name") from None
     except OSError as error:

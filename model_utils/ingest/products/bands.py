@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model_utils.errors import InputError
-from model_utils.ingest.scenes.delivery import DeliveredBand, Delivery, plain_name
+from model_utils.ingest.products.delivery import DeliveredBand, Delivery, plain_name
 
 _COLOURS = (
     "red",
@@ -17,6 +17,9 @@ _COLOURS = (
     "coastal",
     "rededge",
 )  # of GDAL's colour interpretations, those that are bands
+
+
+_EXAMPLE = "red=3,green=2,blue=1"
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,14 @@ def _named(delivery: Delivery, key: str) -> tuple[DeliveredBand, str]:
     raise _refusal(delivery, f"does not say which band is {key!r}")
 
 
+def _example(delivery: Delivery) -> str:
+    """How the bands might be said, by names that are there: Sentinel-2's order if it can be."""
+    names = [band.description or band.name for band in delivery.bands]
+    by_plain = {plain_name(name).removeprefix("sr_"): name for name in names}
+    order = [by_plain[name] for name in ("b4", "b3", "b2") if name in by_plain]
+    return ",".join(f"{colour}={name}" for colour, name in zip(("red", "green", "blue"), order or names, strict=False))
+
+
 def _own_name(band: DeliveredBand) -> str:
     described = re.sub(r"[^a-z0-9]+", "_", band.description.lower()).strip("_")
     colour = band.colour if band.colour in _COLOURS else ""
@@ -129,5 +140,6 @@ def _refusal(delivery: Delivery, fault: str) -> InputError:
         for band in delivery.bands
     ]
     more = f" and {len(listed) - 12} more" if len(listed) > 12 else ""
-    way = "names" if delivery.bands[0].number is None else "band numbers, such as red=3,green=2,blue=1"
+    numbered = delivery.bands[0].number is not None
+    way = f"band numbers, such as {_EXAMPLE}" if numbered else f"names, such as {_example(delivery)}"
     return InputError(f"{delivery.path}: {fault}: found the bands {', '.join(listed[:12])}{more}; --bands takes {way}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_utils.errors import InputError
+from model_utils.ingest.products.times import Stamp
 from model_utils.ingest.scenes.header import Header, read_header
-from model_utils.ingest.scenes.masks import MASKS
-from model_utils.ingest.scenes.scene import Band, MaskKind
-from model_utils.ingest.scenes.times import Stamp
+from model_utils.ingest.scenes.masks import MaskLayout
+from model_utils.ingest.scenes.scene import Band, QualityMask
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,10 @@ class Delivery:
         metadata_time: The time in the provider's metadata, or None.
         name_time: The time in a name whose pattern is the provider's own, or None.
         tags: The raster's tags by upper-case name.
-        mask_kind: See `Scene`.
-        mask_file: See `Scene`.
+        mask: See `Scene`.
+        masked: Whether such products come with a mask.
         surface_reflectance: See `Scene`.
+        variant: A processing that the scenes of an archive should share, such as 'harmonized', or ''.
         sidecars: See `Scene`.
     """
 
@@ -59,35 +60,32 @@ class Delivery:
     product: str
     bands: tuple[DeliveredBand, ...]
     dtype: str
-    reflectance: bool
-    missing: str
-    metadata_time: Stamp | None
-    name_time: Stamp | None
-    tags: Mapping[str, str]
-    mask_kind: MaskKind
-    mask_file: Path | None
-    surface_reflectance: bool
-    sidecars: tuple[Path, ...]
+    reflectance: bool = False
+    missing: str = ""
+    metadata_time: Stamp | None = None
+    name_time: Stamp | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    mask: QualityMask | None = None
+    masked: bool = False
+    surface_reflectance: bool = False
+    variant: str = ""
+    sidecars: tuple[Path, ...] = ()
 
 
 def delivered_bands(
-    header: Header, names: tuple[str, ...] = (), gains: tuple[float, ...] | None = None
+    header: Header, names: Sequence[str] = (), scalings: Sequence[tuple[float, float]] | None = None
 ) -> tuple[DeliveredBand, ...]:
     """The bands of one raster.
 
     Args:
         header: The raster's header.
         names: Of the bands in the product's order; shorter where the last ones have no name.
-        gains: Of the bands; None takes the scale and offset in the raster's tags.
+        scalings: Gain and offset of the bands; None takes the scale and offset in the raster's tags.
     """
+    scalings = list(zip(header.scales, header.offsets, strict=True)) if scalings is None else scalings
     return tuple(
         DeliveredBand(
-            band=Band(
-                header.path,
-                at + 1,
-                gain=header.scales[at] if gains is None else gains[at],
-                offset=header.offsets[at] if gains is None else 0.0,
-            ),
+            band=Band(header.path, at + 1, *scalings[at]),
             number=at + 1,
             name=names[at] if at < len(names) else "",
             description=header.descriptions[at],
@@ -97,17 +95,31 @@ def delivered_bands(
     )
 
 
-def check_mask(path: Path, kind: MaskKind) -> None:
-    """Reads the header of a quality mask.
+def band_file(header: Header, name: str, description: str, scaling: tuple[float, float] | None) -> DeliveredBand:
+    """The one band of a raster that holds no other; its scaling is that of the raster's tags where None is given."""
+    gain, offset = scaling or (header.scales[0], header.offsets[0])
+    return DeliveredBand(Band(header.path, 1, gain, offset), None, name, description, "undefined")
+
+
+def mask_in(path: Path, layout: MaskLayout) -> QualityMask:
+    """A quality mask in a file of its own.
 
     Raises:
         InputError: It is damaged, or not laid out as such a mask is.
     """
-    header, count = read_header(path), MASKS[kind].count
-    if header.count != count or header.dtype != "uint8":
+    header = read_header(path)
+    if header.count != layout.count or header.dtype != layout.dtype:
         raise InputError(
-            f"{path}: found {header.count} bands of {header.dtype}, expected {count} of uint8 as a {kind} mask has"
+            f"{path}: found {header.count} bands of {header.dtype}, expected {layout.count} of {layout.dtype} as a "
+            f"{layout.name} mask has"
         )
+    return QualityMask(path, layout, layout.bands)
+
+
+def refuse_other_grids(path: Path, headers: Mapping[str, Header]) -> None:
+    """Raises InputError where the bands of a scene, by name, do not cover the same pixels."""
+    if len({header.grid for header in headers.values()}) > 1:
+        raise InputError(f"{path}: the bands {', '.join(headers)} do not cover the same pixels, expected one grid")
 
 
 def plain_name(text: str) -> str:

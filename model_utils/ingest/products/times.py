@@ -83,7 +83,7 @@ def parsed_time(text: str, source: str) -> Stamp | None:
     text = re.sub(r"^(\d{4}):(\d\d):(\d\d)", r"\1-\2-\3", text.strip().removesuffix(" UTC"))
     try:
         if re.fullmatch(r"\d{4}-?\d\d-?\d\d", text):
-            return _plausible(Stamp(date.fromisoformat(text), source))
+            return plausible(Stamp(date.fromisoformat(text), source))
         return _aware(datetime.fromisoformat(text), source)
     except (ValueError, OverflowError):
         return None
@@ -146,7 +146,7 @@ class TimePattern:
     def _parsed(self, text: str) -> Stamp | None:
         try:
             time = datetime.strptime(text, self.pattern)
-            return _plausible(Stamp(time.date(), "pattern")) if self.date_only else _aware(time, "pattern")
+            return plausible(Stamp(time.date(), "pattern")) if self.date_only else _aware(time, "pattern")
         except (ValueError, OverflowError):
             return None
 
@@ -185,7 +185,7 @@ def acquisition(
         return stamp
     raise InputError(
         f"{path}: found no acquisition time in metadata, tags or name, expected one such as 20190104_051230 in the "
-        "name, or --time-pattern for a name that is written otherwise"
+        "name, --time-pattern for a name that is written otherwise, or --time for a single scene"
     )
 
 
@@ -201,8 +201,9 @@ def _refuse_other_days(path: Path, dates: Sequence[Stamp], timed: Stamp) -> None
 
 def _aware(time: datetime, source: str) -> Stamp | None:
     zoneless = time.tzinfo is None
-    return _plausible(Stamp(time.replace(tzinfo=UTC) if zoneless else time.astimezone(UTC), source, zoneless))
+    return plausible(Stamp(time.replace(tzinfo=UTC) if zoneless else time.astimezone(UTC), source, zoneless))
 
 
-def _plausible(stamp: Stamp) -> Stamp | None:
+def plausible(stamp: Stamp) -> Stamp | None:
+    """The time, or None where it is not from 1970 to 2100."""
     return stamp if 1970 <= stamp.value.year <= 2100 else None

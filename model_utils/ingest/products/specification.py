@@ -1,0 +1,195 @@
+"""What a provider's product of scenes looks like, as a YAML file says it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Literal
+
+from model_utils.ingest.scenes.masks import MASKS, Codes, MaskLayout
+from model_utils.ingest.specification import read_specification
+
+SCENE, BAND, TIME, VARIANT = "scene", "band", "time", "variant"
+SHARED_BY_ALL = (BAND, TIME, VARIANT)
+"""Groups of a pattern that say something of one file, and do not tell which files belong together."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Rasters that hold the bands of a scene.
+
+    Attributes:
+        file: Pattern of the end of the file's path; `{scene}` stands for `Product.scene`. Where each band is a file of
+            its own, the group `band` is the provider's name of it. A group `variant` names a processing that scenes of
+            one archive should share. All other groups are those of the files beside it.
+        bands: The bands' names by the provider's: the group `band`, or the description in the file.
+        orders: In place of it, the bands' names in the order of the file, for each number of bands that it may have;
+            '' is none.
+        dtype: Type of the numbers; '' for any.
+    """
+
+    file: str
+    bands: Mapping[str, str] = field(default_factory=dict)
+    orders: tuple[tuple[str, ...], ...] = ()
+    dtype: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.bands) == bool(self.orders):
+            raise ValueError("images: expected bands or orders")
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """The quality mask of a scene.
+
+    Attributes:
+        file: Pattern of the end of its path, or
+        band: the description of the band of the image that it is.
+        kind: One of `MASKS`; or what it means:
+        empty: Its numbers for pixels without data.
+        cloud: Its numbers for cloud.
+        count: Bands that the file has.
+        dtype: Type of its numbers.
+    """
+
+    file: str = ""
+    band: str = ""
+    kind: str = ""
+    empty: tuple[Codes, ...] = ()
+    cloud: tuple[Codes, ...] = ()
+    count: int = 1
+    dtype: str = "uint8"
+
+    def __post_init__(self) -> None:
+        if bool(self.file) == bool(self.band):
+            raise ValueError("masks: expected a file or a band")
+        if self.kind and self.kind not in MASKS:
+            raise ValueError(f"masks.kind: found {self.kind!r}, expected one of {', '.join(MASKS)}")
+        if bool(self.kind) == bool(self.empty or self.cloud):
+            raise ValueError("masks: expected a kind, or what its numbers mean")
+        _ = self.layout
+
+    @cached_property
+    def layout(self) -> MaskLayout:
+        """What its numbers mean."""
+        if self.kind:
+            return MASKS[self.kind]
+        return MaskLayout("own", self.empty, self.cloud, self.count, self.dtype)
+
+
+@dataclass(frozen=True)
+class Reflectance:
+    """How numbers become reflectance: gain x number + offset.
+
+    Attributes:
+        gain: Of all bands.
+        offset: Of all bands.
+        gain_key: Key of the metadata with a band's gain; `{band}` is the number in the provider's name of the band.
+        offset_key: The same for the offset.
+        sun_elevation_key: Key with the sun's elevation, degrees, by whose sine both are divided.
+        by: The function of `reflectance.FUNCTIONS` that knows what else there is to know.
+        needs: What has to be there where the metadata is not; its groups are those of the image's pattern.
+    """
+
+    gain: float | None = None
+    offset: float = 0.0
+    gain_key: str = ""
+    offset_key: str = ""
+    sun_elevation_key: str = ""
+    by: str = ""
+    needs: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.gain is not None or self.gain_key or self.by):
+            raise ValueError("reflectance: expected gain, gain_key or by")
+
+
+@dataclass(frozen=True)
+class SceneTime:
+    """When a scene was taken, in UTC.
+
+    Attributes:
+        keys: Of the metadata, the first that is there; two with a space between are a date and a time of day.
+        name: How the group `time` of the image's pattern is written, as strptime has it.
+    """
+
+    keys: tuple[str, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product.
+
+    Attributes:
+        name: As --product takes it.
+        title: What it is, in a line.
+        documentation: Where the provider describes it.
+        scene: Pattern of a scene's name.
+        images: The files with its bands.
+        level: Whether reflectance is that above the atmosphere or at the surface; '' where files may hold either.
+        reflectance: How numbers become reflectance; None where they are what they are.
+        metadata: Patterns of the files that say more; of several that fit one, the first counts.
+        masks: The quality masks, the best first.
+        time: When.
+        collections: STAC collections that hold this product.
+    """
+
+    name: str
+    title: str
+    documentation: str
+    scene: str
+    images: tuple[Images, ...]
+    level: Literal["", "top of atmosphere", "surface"] = ""
+    reflectance: Reflectance | None = None
+    metadata: tuple[str, ...] = ()
+    masks: tuple[MaskFile, ...] = ()
+    time: SceneTime = SceneTime()
+    collections: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for image in self.images:
+            groups = self.pattern(image.file).groupindex
+            if SCENE not in groups:
+                raise ValueError("images.file: expected {scene}, or a group (?P<scene>...)")
+            if BAND in groups and image.orders:
+                raise ValueError("images.orders: expected bands, since each band is a file of its own")
+        for text in (*self.metadata, *(mask.file for mask in self.masks)):
+            self.pattern(text)
+        if not self.images:
+            raise ValueError("images: expected a file")
+
+    def pattern(self, text: str) -> re.Pattern[str]:
+        """A pattern of paths, whatever comes before the part that it describes.
+
+        Raises:
+            ValueError: It is none.
+        """
+        return _compiled(text.replace("{scene}", f"(?P<{SCENE}>{self.scene})"))
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(rf"(?:.*/)?(?:{pattern})", re.IGNORECASE)
+    except re.error as error:
+        raise ValueError(f"{pattern!r:.80}: no pattern ({error})") from None
+
+
+def read_product(path: Path) -> Product:
+    """Reads and checks a product.
+
+    Raises:
+        InputError: Naming the file, and the key that is wrong.
+    """
+    return read_specification(path, Product)
+
+
+@cache
+def shipped_products() -> dict[str, Product]:
+    """The products that come with the software, by name."""
+    found = [read_product(path) for path in sorted(Path(__file__).parent.glob("*.yaml"))]
+    return {product.name: product for product in found}

@@ -1,0 +1,273 @@
+"""Scenes that a STAC item describes: which file is which band, what its numbers mean, the mask and the time.
+
+Read as dictionaries of version 1.0 or 1.1: an item of an old download is not brought to a newer version on the way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from model_utils.errors import InputError
+from model_utils.ingest.products.delivery import DeliveredBand, Delivery, mask_in
+from model_utils.ingest.products.metadata import finite_number, read_json
+from model_utils.ingest.products.reflectance import Scaling, baseline_offset
+from model_utils.ingest.products.specification import Product
+from model_utils.ingest.products.times import Stamp, parsed_time
+from model_utils.ingest.scenes.header import Header, read_header
+from model_utils.ingest.scenes.masks import MASKS
+from model_utils.ingest.scenes.scene import Band, QualityMask
+
+ITEM = "stac-item"
+"""What a product is called whose collection is none that is known."""
+
+_MASKS = {"scl": "scl", "qa_pixel": "qa_pixel", "fmask": "fmask", "udm2": "udm2", "ortho_udm2": "udm2"}
+_FOR_THE_EYE = ("visual", "thumbnail", "overview", "preview", "rendered_preview", "tilejson", "tci")
+_OFFSET_APPLIED = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
+_BASELINES = ("s2:processing_baseline", "sentinel:processing_baseline", "processing:version")
+_RASTERS = (".tif", ".tiff", ".jp2")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A STAC item, and those of its assets whose files are here.
+
+    Attributes:
+        path: The JSON file.
+        content: The item.
+        files: By the asset's key.
+    """
+
+    path: Path
+    content: Mapping[str, Any]
+    files: Mapping[str, Path]
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """What the item says of the whole scene."""
+        found = self.content.get("properties")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def scene_id(self) -> str:
+        """The provider's name of the scene."""
+        return str(self.content.get("id") or self.path.stem)
+
+    @property
+    def time(self) -> Stamp | None:
+        """When the scene was taken.
+
+        Raises:
+            InputError: The item says it in no way that is a time.
+        """
+        for key in ("datetime", "start_datetime"):
+            if (text := self.properties.get(key)) is not None:
+                if stamp := parsed_time(str(text), "metadata"):
+                    return stamp
+                raise InputError(f"{self.path}: properties.{key} is {text!r:.60}, expected an ISO 8601 time")
+        return None
+
+
+def read_items(others: Iterable[Path], rasters: Collection[Path]) -> list[Item]:
+    """The STAC items among some files of which at least one asset is here.
+
+    An asset is the file that its address names, from where the item lies; for an address elsewhere, the file beside
+    the item that is called as it ends, or as the asset's key with the ending of a raster.
+
+    Args:
+        others: Any files; what is no JSON or no item is left out.
+        rasters: All rasters.
+    """
+    here = set(rasters)
+    items = []
+    for path in others:
+        if path.suffix.lower() not in (".json", ".geojson"):
+            continue
+        try:
+            content = read_json(path)
+        except InputError:  # whatever it is, it is no scene
+            continue
+        assets = content.get("assets") if isinstance(content, dict) else None
+        if isinstance(content, dict) and "stac_version" in content and isinstance(assets, dict):
+            found = {
+                str(key): file
+                for key, asset in assets.items()
+                if isinstance(asset, dict) and (file := _file(path, content, str(key), asset, here))
+            }
+            if found:
+                items.append(Item(path, content, found))
+    return items
+
+
+def _file(item: Path, content: Mapping[str, Any], key: str, asset: Mapping[str, Any], here: set[Path]) -> Path | None:
+    """The file of an asset, if it is here."""
+    address = urlsplit(str(asset.get("href", "")))
+    text = unquote(address.path)
+    name = PurePosixPath(text).name
+    folders = [item.parent, item.parent / str(content.get("id", "")).replace("/", "_")]
+    candidates = []
+    if address.scheme in ("", "file"):
+        candidates.append(_within(item.parent, text))
+    candidates += [folder / name for folder in folders if name]
+    stems = (key, f"{content.get('id')}_{key}", f"{content.get('id')}.{key}")
+    candidates += [folder / f"{stem}{suffix}" for folder in folders for stem in stems for suffix in _RASTERS]
+    return next((path for path in candidates if path in here), None)
+
+
+def _within(folder: Path, text: str) -> Path:
+    """A path from a folder, without . and .. in it."""
+    parts: list[str] = []
+    for part in (folder / text).parts:
+        if part == "..":
+            parts = parts[:-1]
+        elif part != ".":
+            parts.append(part)
+    return Path(*parts)
+
+
+def product_of(item: Item, products: Iterable[Product]) -> Product | None:
+    """The product that an item's collection holds, or None where none is known of it."""
+    collection = str(item.content.get("collection", "")).casefold()
+    known = (product for product in products if collection in map(str.casefold, product.collections))
+    return next(known, None)
+
+
+def read_item(item: Item, product: Product | None) -> Delivery:
+    """Reads the headers of an item's files.
+
+    Raises:
+        InputError: A file is damaged, or the item says what cannot be.
+    """
+    masks = {key: _MASKS[name] for key in item.files if (name := _plain(key)) in _MASKS}
+    headers = {key: read_header(path) for key, path in item.files.items() if key not in masks and _is_raster(path)}
+    if not headers:
+        raise InputError(f"{item.path}: found none of its bands beside it, expected the files that its assets name")
+    described = {key: _band_texts(item, key, header.count) for key, header in headers.items()}
+    data = [key for key in headers if not _for_the_eye(item, key)] or list(headers)
+    bands, scaled = [], []
+    for key in data:
+        for at, texts in enumerate(described[key]):
+            scaling = _scaling(item, key, texts, product)
+            scaled.append(scaling is not None)
+            bands.append((headers[key].pixels, _band(headers[key], key, at, texts, scaling, product)))
+    kind, mask_key = next(((MASKS[name], key) for key, name in masks.items()), (None, ""))
+    mask: QualityMask | None = mask_in(item.files[mask_key], kind) if kind else None
+    return Delivery(
+        path=item.path,
+        scene_id=item.scene_id,
+        product=product.name if product else ITEM,
+        bands=_finest(bands),
+        dtype=headers[data[0]].dtype,
+        reflectance=all(scaled) and _is_reflectance(item, data, product),
+        metadata_time=item.time,
+        mask=mask,
+        masked=bool(product and product.masks),
+        surface_reflectance=_is_surface(item, product),
+        sidecars=(item.path,),
+    )
+
+
+def _band(
+    header: Header, key: str, at: int, texts: Mapping[str, Any], scaling: Scaling | None, product: Product | None
+) -> DeliveredBand:
+    """One band of an asset."""
+    provider = str(texts.get("name") or (_plain(key) if header.count == 1 else header.descriptions[at]))
+    common = str(texts.get("common_name") or texts.get("eo:common_name") or "").lower()
+    known = {}
+    if product is not None:
+        known = {band.upper(): name for images in product.images for band, name in images.bands.items()}
+    # nir08 is the narrow near infrared of Sentinel-2 beside nir, and that of Landsat, which has no other
+    name = common if common != "nir08" or not product or "B8A" in known else "nir"
+    name = name or known.get(re.sub(r"_\d+m$", "", provider.upper()), "")
+    if provider.lower() in (common, name):  # such as Earth Search's: the provider's own name is B04 all the same
+        provider = next((band for band, called in known.items() if called == name), header.path.stem)
+    gain, offset = scaling or (header.scales[at], header.offsets[at])
+    return DeliveredBand(Band(header.path, at + 1, gain, offset), None, name, provider, header.colours[at])
+
+
+def _finest(bands: Sequence[tuple[int, DeliveredBand]]) -> tuple[DeliveredBand, ...]:
+    """Of bands with one name that of the most pixels: an item may offer each at 10, 20 and 60 m."""
+    best: dict[str, tuple[int, DeliveredBand]] = {}
+    for at, (pixels, band) in enumerate(bands):
+        key = band.name or f"{at}"
+        if key not in best or pixels > best[key][0]:
+            best[key] = (pixels, band)
+    return tuple(band for _, band in best.values())
+
+
+def _band_texts(item: Item, key: str, count: int) -> list[dict[str, Any]]:
+    """What the item says of each band of an asset: version 1.1 in `bands`, 1.0 in `eo:bands` and `raster:bands`."""
+    asset = item.content["assets"][key]
+    whole = {name: value for name, value in asset.items() if name.startswith(("raster:", "eo:common_name"))}
+    found = []
+    for at in range(count):
+        texts: dict[str, Any] = {**whole}
+        for name in ("raster:bands", "eo:bands", "bands"):
+            listed = asset.get(name)
+            if isinstance(listed, list) and len(listed) == count and isinstance(listed[at], dict):
+                texts |= listed[at]
+        found.append(texts)
+    return found
+
+
+def _scaling(item: Item, key: str, texts: Mapping[str, Any], product: Product | None) -> Scaling | None:
+    """Gain and offset by the item, or by what is known of its collection; None where neither says it."""
+    numbers = []
+    for name in ("scale", "offset"):
+        value = texts.get(f"raster:{name}", texts.get(name))
+        number = None if value is None else finite_number(str(value))
+        if value is not None and (number is None or (name == "scale" and number == 0)):
+            raise InputError(f"{item.path}: the {name} of asset {key} is {value!r:.60}, expected a number")
+        numbers.append(number)
+    gain, offset = numbers
+    applied = any(item.properties.get(name) is True for name in _OFFSET_APPLIED)
+    if gain is not None:
+        return gain, 0.0 if applied else offset or 0.0
+    if product is None or product.reflectance is None:
+        return None
+    if product.reflectance.gain is not None:
+        return product.reflectance.gain, product.reflectance.offset
+    if product.reflectance.by != "sentinel2_offsets":
+        return None
+    if applied:
+        return 1e-4, 0.0
+    written = next((item.properties[name] for name in _BASELINES if name in item.properties), None)
+    baseline = finite_number(str(written))
+    if baseline is None:
+        raise InputError(
+            f"{item.path}: found neither scale and offset of asset {key} nor s2:processing_baseline, expected one of "
+            "them: which offset the numbers have depends on it"
+        )
+    return 1e-4, baseline_offset(baseline) * 1e-4
+
+
+def _is_reflectance(item: Item, data: Sequence[str], product: Product | None) -> bool:
+    if product is not None:
+        return product.reflectance is not None
+    roles = [item.content["assets"][key].get("roles") for key in data]
+    return all(isinstance(role, list) and "reflectance" in role for role in roles)
+
+
+def _is_surface(item: Item, product: Product | None) -> bool:
+    if product is not None:
+        return product.level == "surface"
+    return re.fullmatch(r"L2.*", str(item.properties.get("processing:level", "")), re.IGNORECASE) is not None
+
+
+def _for_the_eye(item: Item, key: str) -> bool:
+    roles = item.content["assets"][key].get("roles")
+    named = {role for role in roles if isinstance(role, str)} if isinstance(roles, list) else set()
+    return _plain(key) in _FOR_THE_EYE or bool(named & {"visual", "overview", "thumbnail"})
+
+
+def _is_raster(path: Path) -> bool:
+    return path.suffix.lower() in _RASTERS
+
+
+def _plain(key: str) -> str:
+    """An asset's key without its size of pixels and kind of file: B04_10m, scl-jp2."""
+    return re.sub(r"(?:_\d+m|-jp2)$", "", key.lower())
