@@ -58,12 +58,13 @@ def check_simulate(config: SimulateConfig) -> None:
 
 
 def check_inspect(config: InspectConfig) -> None:
-    """Refuses a city, an archive or readings that are none."""
+    """Refuses a city, an archive, scenes or readings that are none."""
     load_city(config.city, config.root)
-    if config.readings is not None:
-        if not config.readings.exists():
-            raise InputError(f"{config.readings}: not found, expected a file or folder of station readings")
-    elif not config.accept_changes:
+    if config.readings is not None and not config.readings.exists():
+        raise InputError(f"{config.readings}: not found, expected a file or folder of station readings")
+    if config.scenes is not None:
+        list_files(config.scenes)
+    if not (config.readings or config.scenes or config.accept_changes):
         open_archive(archive_folder(config.root, config.city))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_utils.errors import flag
+from model_utils.ingest.products.settings import SceneSettings
 from model_utils.ingest.readings.config import ReadingsConfig
 from model_utils.project import SHIPPED_ROOT
 
@@ -43,7 +44,7 @@ _ONLY_READINGS = (
 
 
 @dataclass(frozen=True)
-class PrepareConfig(ReadingsConfig):
+class PrepareConfig(ReadingsConfig, SceneSettings):
     """What to make an archive of: --scenes, or --images with --table, or --legacy.
 
     Args:
@@ -55,13 +56,6 @@ class PrepareConfig(ReadingsConfig):
         legacy: A pickle of the 2022 research code (dicts of Image, PM25, Station_index, Meteo); it is read, never run.
         gsd: Ground sample distance of the tiles, metres per pixel; scenes are resampled to it.
         tile_size: Height and width of a tile cut from scenes, pixels.
-        bands: Band names in the order of the tiles' channels, typed as red,green,blue. For scenes that do not name
-            their bands: numbers from 1 (3,2,1) or names with numbers (red=3,green=2,blue=1).
-        product: Which kind of scene to take where the folder holds several, such as planetscope-visual; or a YAML
-            file that describes one that is not known.
-        time_pattern: How to read the acquisition time in a scene's file name, as strptime does (%Y%m%d_%H%M%S).
-        time: When the only scene of the folder was taken, such as 2024-01-02T05:12:21Z, where no file says it.
-        full_scale: The pixel value (reflectance where the product is known) that becomes 255; the same for all scenes.
         grid_metres: Spacing of unlabelled tiles between the stations, metres; 0 for none.
         whole_scenes: Spread the grid over all of every scene, not only over the city's bounding box.
         min_valid_fraction: Leave out a tile with a smaller share of valid pixels.
@@ -76,7 +70,6 @@ class PrepareConfig(ReadingsConfig):
             The archive does not depend on it.
         scheduler: With --scenes, address of a Dask scheduler that stands, in place of --workers; its workers see the
             same files under the same names.
-        skip_broken: Leave out scenes that cannot be read, and name them, instead of stopping.
         licence: Licence of the imagery and readings, kept in the archive.
         attribution: Who must be named when the archive is used, kept in the archive.
         overwrite: Replace the city's archive instead of adding new scenes to it.
@@ -90,11 +83,6 @@ class PrepareConfig(ReadingsConfig):
     legacy: Path | None = None
     gsd: float | None = None
     tile_size: int = 64
-    bands: tuple[str, ...] = ("red", "green", "blue")
-    product: str | None = None
-    time_pattern: str | None = None
-    time: str | None = None
-    full_scale: float | None = None
     grid_metres: float = 0.0
     whole_scenes: bool = False
     min_valid_fraction: float = 0.8
@@ -105,7 +93,6 @@ class PrepareConfig(ReadingsConfig):
     meteorology: Path | None = None
     workers: int | None = None
     scheduler: str | None = None
-    skip_broken: bool = False
     licence: str = ""
     attribution: str = ""
     overwrite: bool = False

@@ -11,13 +11,14 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from model_utils.errors import InputError
 
-PACKED = {".zip": "/vsizip/", ".tar": "/vsitar/"}
-"""Endings of deliveries that are read where they lie, and what GDAL calls a file in one."""
+PACKED = (".zip", ".tar")
+"""Endings of deliveries that are read where they lie."""
 
 _MOST_BYTES = 64 * 2**20
 
@@ -55,8 +56,21 @@ def gdal_name(path: Path) -> str:
     member = member_of(path)
     if member is None:
         return str(path)
-    # the braces say where the delivery's own name ends, whatever it is called
-    return f"{PACKED[member.delivery.suffix.lower()]}{{{member.delivery.resolve()}}}/{member.name}"
+    delivery = member.delivery.resolve()
+    if delivery.suffix.lower() == ".zip":
+        return f"/vsizip/{{{delivery}}}/{member.name}"  # the braces say where the delivery's own name ends
+    # GDAL's own reader of .tar does not know the long names of Python's and POSIX's archives
+    status = delivery.stat()
+    start, size = _places_in_tar(delivery, status.st_size, status.st_mtime_ns).get(member.name, (0, 0))
+    return f"/vsisubfile/{start}_{size},{delivery}"
+
+
+@lru_cache(maxsize=64)
+def _places_in_tar(delivery: Path, size: int, changed: int) -> dict[str, tuple[int, int]]:
+    """Where the content of each file begins, and its bytes; size and time of change tell one .tar from the next."""
+    with tarfile.open(delivery, "r:") as tarred:
+        files = [entry for entry in tarred if entry.isfile() and not entry.issparse()]
+    return {PurePosixPath(entry.name).as_posix(): (entry.offset_data, entry.size) for entry in files}
 
 
 def read_bytes(path: Path) -> bytes:
@@ -102,7 +116,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     """Opens a file for reading.
 
     Raises:
-        OSError: It is not there, or the delivery that it is in is damaged or encrypted.
+        OSError: It is not there, or the delivery that it is in is damaged.
     """
     member = member_of(path)
     if member is None:

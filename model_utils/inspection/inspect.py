@@ -23,6 +23,7 @@ from model_utils.inspection.config import InspectConfig
 from model_utils.inspection.coverage import choose_tiles, coverage
 from model_utils.inspection.readings import inspect_readings
 from model_utils.inspection.samples import read_samples, station_rows
+from model_utils.inspection.scenes import inspect_scenes
 from model_utils.inspection.summary import by_site, summarise
 from model_utils.inspection.text import counted, inspection_text
 from model_utils.locking import locked
@@ -34,15 +35,18 @@ CALENDAR_ROWS, MAP_DOTS = 60, 5000
 
 
 def inspect(config: InspectConfig) -> None:
-    """Prints what the city's archive holds, and writes it as text and figures; or what files of readings hold.
+    """Prints what the city's archive holds, and writes it as text and figures; or what scenes and readings hold.
 
     Raises:
         InputError: The city, its archive or the output folder is wrong.
         InUseError: Another process writes the same folder.
     """
     city = load_city(config.city, config.root)
+    if config.scenes is not None:
+        inspect_scenes(config, config.scenes, city)
     if config.readings is not None:
         inspect_readings(config, city)
+    if config.scenes is not None or config.readings is not None:
         return
     archive_at = archive_folder(config.root, config.city)
     if config.accept_changes:

@@ -15,10 +15,10 @@ from model_utils.ingest.products.delivery import Delivery
 from model_utils.ingest.products.folder import Files, list_files
 from model_utils.ingest.products.full_scale import full_scale_of
 from model_utils.ingest.products.geotiff import BAND_FILES, GEOTIFF, band_files, read_band_files, read_geotiff
-from model_utils.ingest.products.grouping import is_mask, named_scenes
+from model_utils.ingest.products.grouping import is_aside, is_mask, named_scenes
 from model_utils.ingest.products.named import read_named
 from model_utils.ingest.products.settings import SceneSettings
-from model_utils.ingest.products.specification import Product, shipped_products
+from model_utils.ingest.products.specification import Product, read_product, shipped_products
 from model_utils.ingest.products.stac import ITEM, product_of, read_item, read_items
 from model_utils.ingest.products.times import WRITING_TAG, Stamp, TimePattern, acquisition, parsed_time
 from model_utils.ingest.scenes.scene import Scene
@@ -63,10 +63,10 @@ def find_scenes(folder: Path, settings: SceneSettings, city: City) -> Catalogue:
     """
     wanted = parse_bands(settings.bands)
     pattern = TimePattern(settings.time_pattern) if settings.time_pattern is not None else None
-    described = settings.described
     files = list_files(folder)
-    products = [*described, *shipped_products().values()]
-    finds = _of_one_product(folder, _identified(folder, files, products), settings.product_name)
+    own = _described(settings.product)
+    products = [*([own] if own else []), *shipped_products().values()]
+    finds = _of_one_product(folder, _identified(folder, files, products), own.name if own else settings.product)
     deliveries, broken = _headers(finds, settings.skip_broken)
     _refuse_twice(deliveries)
     choices = [choose_bands(delivery, wanted) for delivery in deliveries]
@@ -106,6 +106,12 @@ def find_scenes(folder: Path, settings: SceneSettings, city: City) -> Catalogue:
     )
 
 
+def _described(product: str | None) -> Product | None:
+    """The product that a file of the user's describes, if it is one that `--product` names."""
+    path = Path(product or "")
+    return read_product(path) if path.suffix.lower() in (".yaml", ".yml") else None
+
+
 def _identified(folder: Path, files: Files, products: Sequence[Product]) -> list[_Find]:
     """Says what each file belongs to: a product by its name, a STAC item, a band of its own, or a scene of its own.
 
@@ -121,7 +127,8 @@ def _identified(folder: Path, files: Files, products: Sequence[Product]) -> list
                 "its GRANULE folder"
             )
     inside = {path for path in files.rasters if set(path.parents) & set(files.safe_folders)}
-    free = [path for path in files.rasters if path not in taken | inside and not is_mask(products, path)]
+    aside = {path for path in files.rasters if is_mask(products, path) or is_aside(products, path)}
+    free = [path for path in files.rasters if path not in taken | inside | aside]
     read = {path for scene in named for path in scene.metadata}
     items = read_items([path for path in files.others if path not in read], files.rasters)
     of_named = {path: item for item in items for path in item.files.values() if path in taken}

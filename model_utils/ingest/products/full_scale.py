@@ -13,6 +13,10 @@ REFLECTANCE_FULL_SCALE = 0.4
 """Reflectance that becomes 255. Haze over bright ground stays below it; clouds are above and are cut."""
 
 
+class UnknownScaleError(InputError):
+    """Nothing says what the scenes' numbers mean."""
+
+
 def full_scale_of(
     deliveries: Sequence[Delivery], choices: Sequence[Sequence[Choice]], asked: float | None
 ) -> tuple[float, str]:
@@ -24,7 +28,8 @@ def full_scale_of(
         asked: `--full-scale`, or None.
 
     Raises:
-        InputError: The scenes hold different kinds of numbers, or nothing says what their numbers mean.
+        InputError: The scenes hold different kinds of numbers.
+        UnknownScaleError: Nothing says what their numbers mean.
     """
     if asked is not None and not (math.isfinite(asked) and asked > 0):
         raise InputError(f"--full-scale: found {asked}, expected a number above 0")
@@ -43,7 +48,7 @@ def full_scale_of(
     full_scale = default if asked is None else asked
     if full_scale is None:
         lacking = f", and no {first.missing}" if first.missing else ""
-        raise InputError(
+        raise UnknownScaleError(
             f"{first.path}: found {kind}{lacking}, expected --full-scale, the value that becomes 255 in every scene "
             "(4000 where the numbers are reflectance x 10,000)"
         )

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from model_utils.ingest.products.specification import BAND, SCENE, SHARED_BY_ALL, Images, MaskFile, Product
+from model_utils.errors import InputError
+from model_utils.ingest.products.specification import BAND, SCENE, SHARED_BY_ALL, Images, MaskFile, Product, compiled
+from model_utils.ingest.scenes.header import read_header
 
 Groups = Mapping[str, str]
 
@@ -67,6 +69,8 @@ def named_scenes(products: Sequence[Product], rasters: Iterable[Path], others: I
             for path in rasters:
                 if path in taken or not (found := pattern.fullmatch(names[path])):
                     continue
+                if images.described and not _is_described(path, images.described):
+                    continue
                 taken.add(path)
                 groups = {name: text or "" for name, text in found.groupdict().items()}
                 # files of one band are one scene where they lie together; a file of all bands is one by itself
@@ -84,6 +88,20 @@ def is_mask(products: Iterable[Product], raster: Path) -> bool:
     return any(
         mask.file and product.pattern(mask.file).fullmatch(name) for product in products for mask in product.masks
     )
+
+
+def is_aside(products: Iterable[Product], raster: Path) -> bool:
+    """True for rasters that come with a scene and are not read, such as its angles."""
+    name = raster.as_posix()
+    return any(product.aside and product.pattern(product.aside).fullmatch(name) for product in products)
+
+
+def _is_described(path: Path, pattern: str) -> bool:
+    try:
+        descriptions = read_header(path).descriptions
+    except InputError:  # what is wrong is said where the scene is read
+        return False
+    return any(compiled(pattern).fullmatch(text) for text in descriptions)
 
 
 class _Beside:

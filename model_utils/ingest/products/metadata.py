@@ -73,8 +73,7 @@ def read_metadata(path: Path) -> Metadata:
     """
     suffix = path.suffix.lower()
     if suffix == ".xml":
-        elements = ((local_name(element), (element.text or "").strip()) for element in read_xml(path).iter())
-        return Metadata(path, _first(elements))
+        return Metadata(path, _first(_elements(read_xml(path), "")))
     if suffix == ".json":
         return Metadata(path, _first(_leaves(read_json(path), "")))
     try:
@@ -135,6 +134,13 @@ def _leaves(content: object, at: str) -> Iterator[tuple[str, str]]:
             yield from _leaves(value, f"{at}.{key}" if at else str(key))
     elif content is not None and not isinstance(content, list):
         yield at, str(content)
+
+
+def _elements(element: ElementTree.Element, at: str) -> Iterator[tuple[str, str]]:
+    here = f"{at}.{local_name(element)}" if at else local_name(element)
+    yield here, (element.text or "").strip()
+    for child in element:
+        yield from _elements(child, here)
 
 
 def _grouped(lines: list[str]) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def read_named(scene: NamedScene, item: Item | None = None) -> Delivery:
         bands = delivered_bands(header, _names(scene, header), scaled)
     else:
         refuse_other_grids(scene.path, headers)
-        each = scaled or [None] * len(headers)
+        each: Sequence[Scaling | None] = scaled or [None] * len(headers)
         bands = tuple(
             band_file(found, scene.images.bands.get(band, ""), band, scaling)
             for (band, found), scaling in zip(headers.items(), each, strict=True)
@@ -97,10 +98,11 @@ def _names(scene: NamedScene, header: Header) -> list[str]:
 
 
 def _scalings(scene: NamedScene, headers: dict[str, Header], metadata: list[Metadata]) -> list[Scaling] | None:
-    if scene.product.reflectance is None:
+    reflectance = scene.product.reflectance
+    if reflectance is None or reflectance.dtype not in ("", next(iter(headers.values())).dtype):
         return None
     names = list(headers) if "" not in headers else [str(number + 1) for number in range(headers[""].count)]
-    return scalings(scene.product.reflectance, Known(scene.path, scene.groups, names, metadata))
+    return scalings(reflectance, Known(scene.path, scene.groups, names, metadata))
 
 
 def _name_time(scene: NamedScene) -> Stamp | None:

@@ -1,27 +1,24 @@
-"""What the flags of `pm25 prepare` say about scenes."""
+"""The flags that say how scenes are to be read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-
-from model_utils.ingest.products.specification import Product, read_product
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SceneSettings:
     """How a folder of scenes is to be read.
 
-    Attributes:
-        bands: Band names (red), band numbers (3), or names with the band they are in the files (red=3, red=B4).
-        product: The kind of product to take where the folder holds several, such as planetscope-analytic; or a YAML
+    Args:
+        bands: Band names in the order of the tiles' channels, typed as red,green,blue. For scenes that do not name
+            their bands: numbers from 1 (3,2,1), or names with the bands they are in the files (red=3, red=B4).
+        product: Which kind of scene to take where the folder holds several, such as planetscope-visual; or a YAML
             file that describes one that is not known.
-        time_pattern: A strptime pattern that finds the acquisition time in a file's name, such as %Y%m%d_%H%M%S.
-        time: When the folder's only scene was taken, ISO 8601, in UTC where it names no zone; before all other times.
-        full_scale: The value that becomes 255: reflectance for products that hold it, the file's own numbers for
-            others (after the scale and offset in its tags, where it has them). None takes the product's own.
-        skip_broken: Leave out files whose header cannot be read, and say so, instead of raising.
+        time_pattern: How to read the acquisition time in a scene's file name, as strptime does (%Y%m%d_%H%M%S).
+        time: When the only scene of the folder was taken, such as 2024-01-02T05:12:21Z (UTC where it names no zone),
+            where no file says it.
+        full_scale: The pixel value (reflectance where the product is known) that becomes 255; the same for all scenes.
+        skip_broken: Leave out scenes that cannot be read, and name them, instead of stopping.
     """
 
     bands: tuple[str, ...] = ("red", "green", "blue")
@@ -30,18 +27,3 @@ class SceneSettings:
     time: str | None = None
     full_scale: float | None = None
     skip_broken: bool = False
-
-    @cached_property
-    def described(self) -> tuple[Product, ...]:
-        """The product that a file of the user's describes, if there is one.
-
-        Raises:
-            InputError: The file is not right.
-        """
-        own = self.product is not None and Path(self.product).suffix.lower() in (".yaml", ".yml")
-        return (read_product(Path(self.product or "")),) if own else ()
-
-    @property
-    def product_name(self) -> str | None:
-        """What the product to take is called."""
-        return self.described[0].name if self.described else self.product

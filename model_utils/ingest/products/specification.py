@@ -29,16 +29,19 @@ class Images:
         orders: In place of it, the bands' names in the order of the file, for each number of bands that it may have;
             '' is none.
         dtype: Type of the numbers; '' for any.
+        described: Pattern that the description of one of its bands has to fit, where names do not tell products apart.
     """
 
     file: str
     bands: Mapping[str, str] = field(default_factory=dict)
     orders: tuple[tuple[str, ...], ...] = ()
     dtype: str = ""
+    described: str = ""
 
     def __post_init__(self) -> None:
         if bool(self.bands) == bool(self.orders):
             raise ValueError("images: expected bands or orders")
+        _ = compiled(self.described)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Reflectance:
         offset_key: The same for the offset.
         sun_elevation_key: Key with the sun's elevation, degrees, by whose sine both are divided.
         by: The function of `reflectance.FUNCTIONS` that knows what else there is to know.
+        dtype: Type of the numbers that these hold for; '' for any.
         needs: What has to be there where the metadata is not; its groups are those of the image's pattern.
     """
 
@@ -99,7 +103,8 @@ class Reflectance:
     gain_key: str = ""
     offset_key: str = ""
     sun_elevation_key: str = ""
-    by: str = ""
+    by: Literal["", "planet_coefficients", "sentinel2_offsets"] = ""
+    dtype: str = ""
     needs: str = ""
 
     def __post_init__(self) -> None:
@@ -136,6 +141,7 @@ class Product:
         masks: The quality masks, the best first.
         time: When.
         collections: STAC collections that hold this product.
+        aside: Pattern of further rasters that come with a scene and are not read; '' for none.
     """
 
     name: str
@@ -149,6 +155,7 @@ class Product:
     masks: tuple[MaskFile, ...] = ()
     time: SceneTime = SceneTime()
     collections: tuple[str, ...] = ()
+    aside: str = ""
 
     def __post_init__(self) -> None:
         for image in self.images:
@@ -157,7 +164,7 @@ class Product:
                 raise ValueError("images.file: expected {scene}, or a group (?P<scene>...)")
             if BAND in groups and image.orders:
                 raise ValueError("images.orders: expected bands, since each band is a file of its own")
-        for text in (*self.metadata, *(mask.file for mask in self.masks)):
+        for text in (*self.metadata, *(mask.file for mask in self.masks), self.aside):
             self.pattern(text)
         if not self.images:
             raise ValueError("images: expected a file")
@@ -168,13 +175,18 @@ class Product:
         Raises:
             ValueError: It is none.
         """
-        return _compiled(text.replace("{scene}", f"(?P<{SCENE}>{self.scene})"))
+        return compiled(f"(?:.*/)?(?:{text.replace('{scene}', f'(?P<{SCENE}>{self.scene})')})")
 
 
 @cache
-def _compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern of names, whatever their case.
+
+    Raises:
+        ValueError: It is none.
+    """
     try:
-        return re.compile(rf"(?:.*/)?(?:{pattern})", re.IGNORECASE)
+        return re.compile(pattern, re.IGNORECASE)
     except re.error as error:
         raise ValueError(f"{pattern!r:.80}: no pattern ({error})") from None
 
@@ -190,6 +202,7 @@ def read_product(path: Path) -> Product:
 
 @cache
 def shipped_products() -> dict[str, Product]:
-    """The products that come with the software, by name."""
-    found = [read_product(path) for path in sorted(Path(__file__).parent.glob("*.yaml"))]
+    """The products that come with the software, by name; those that look into a file are asked before others."""
+    found = [read_product(path) for path in Path(__file__).parent.glob("*.yaml")]
+    found.sort(key=lambda product: (not any(images.described for images in product.images), product.name))
     return {product.name: product for product in found}

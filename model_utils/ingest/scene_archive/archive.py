@@ -23,7 +23,6 @@ from model_utils.ingest.brightness import Brightness
 from model_utils.ingest.config import PrepareConfig
 from model_utils.ingest.labelling import Labels, read_labels
 from model_utils.ingest.products.catalogue import Catalogue, find_scenes
-from model_utils.ingest.products.settings import SceneSettings
 from model_utils.ingest.scene_archive.duplicates import without_byte_copies
 from model_utils.ingest.scene_archive.fingerprints import Known, known_hashes, source
 from model_utils.ingest.scene_archive.parts import content, held_parts, new_parts
@@ -60,10 +59,7 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
     Raises:
         InputError: Naming the file, row or key that is wrong; the archive is as it was then.
     """
-    settings = SceneSettings(
-        config.bands, config.product, config.time_pattern, config.time, config.full_scale, config.skip_broken
-    )
-    catalogue = find_scenes(folder, settings, city)
+    catalogue = find_scenes(folder, config, city)
     labels = read_labels(config, city)
     made = _how_made(config, catalogue, labels)
     target = archive_folder(config.root, city.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from model_utils.cities import City
 from model_utils.errors import InputError
 from model_utils.ingest.brightness import Brightness
 from model_utils.ingest.scenes.scene import Scene
-from model_utils.ingest.scenes.survey import survey
+from model_utils.ingest.scenes.survey import fitting_full_scale, survey
 
 _TOO_BRIGHT, _TOO_DARK = 5.0, 0.01
 """Times the value that becomes 255: the middle of a scene is never above the one, not of the whitest cloud, nor its
@@ -52,11 +51,9 @@ def _advice(scenes: Sequence[Scene], city: City) -> str:
     if not spreads:
         return ", expected --full-scale with the value that becomes 255"
     scene, (low, _, high) = spreads[0]
-    step = 10.0 ** (math.floor(math.log10(high)) - 1) if high > 0 else 1.0
-    fitting = math.ceil(high / step) * step
     return (
         f" where {scene.full_scale:g} becomes 255: the values of {scene.bands[0].file} are {low:.4g} to {high:.4g} "
-        f"(2nd and 98th percentile), expected a value that fits, such as --full-scale {fitting:g}"
+        f"(2nd and 98th percentile), expected a value that fits, such as --full-scale {fitting_full_scale(high):g}"
     )
 
 

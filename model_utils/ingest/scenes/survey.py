@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -32,6 +33,12 @@ class Survey:
     percentiles: tuple[tuple[float, ...], ...]
     covered: float
     cloudy: float | None
+
+
+def fitting_full_scale(high: float) -> float:
+    """A round value a little above one that nearly all pixels stay below."""
+    step = 10.0 ** (math.floor(math.log10(high)) - 1) if high > 0 else 1.0
+    return max(1, math.ceil(high / step)) * step
 
 
 def survey(scene: Scene, city: City) -> Survey:

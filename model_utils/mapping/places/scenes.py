@@ -51,9 +51,9 @@ def scenes_of_map(config: MapConfig, folder: Path, city: City, model: CityModel,
     archive = _archive(config, city, model)
     made: Mapping[str, Any] = archive.created_by if archive is not None else {}
     settings = SceneSettings(
-        config.bands or tuple(made.get("bands", model.bands)),
-        config.product or made.get("product"),
-        config.time_pattern or made.get("time_pattern"),
+        bands=config.bands or tuple(made.get("bands", model.bands)),
+        product=config.product or made.get("product"),
+        time_pattern=config.time_pattern or made.get("time_pattern"),
         full_scale=config.full_scale or made.get("full_scale"),
         skip_broken=config.skip_broken,
     )
