@@ -76,8 +76,9 @@ def raster(path: Path, count: int, dtype: str, most: int, photometric: str = "MI
     pixel = 20
     size = {"width": int((east - west) / pixel), "height": int((north - south) / pixel)}
     place = {"crs": ZONES[city], "transform": rasterio.Affine(pixel, 0, west, 0, -pixel, north)}
-    more = {"photometric": photometric} if path.suffix == ".tif" else {"QUALITY": 100, "REVERSIBLE": "YES"}
-    driver = "GTiff" if path.suffix == ".tif" else "JP2OpenJPEG"
+    tiff = path.suffix.lower() == ".tif"
+    more = {"photometric": photometric} if tiff else {"QUALITY": 100, "REVERSIBLE": "YES"}
+    driver = "GTiff" if tiff else "JP2OpenJPEG"
     generator = np.random.default_rng(list(path.name.encode()))
     with rasterio.open(path, "w", driver, count=count, dtype=dtype, **size, **place, **more) as file:
         file.write(generator.integers(1, most + 1, (count, size["height"], size["width"])).astype(dtype))
@@ -133,7 +134,36 @@ def encoder_of_2022(path: Path) -> None:
     torch.save(torchvision.models.resnet18().state_dict(), path)
 
 
+def landsat_metadata(path: Path) -> None:
+    scaling = {
+        f"REFLECTANCE_{kind}_BAND_{band}": value for kind, value in (("MULT", 2e-5), ("ADD", -0.1)) for band in "234"
+    }
+    sun = {"DATE_ACQUIRED": "2019-01-04", "SCENE_CENTER_TIME": "05:02:11.1234560Z", "SUN_ELEVATION": "35.0"}
+    groups = {"IMAGE_ATTRIBUTES": sun, "LEVEL1_RADIOMETRIC_RESCALING": scaling}
+    path.write_text(json.dumps({"LANDSAT_METADATA_FILE": groups}))
+
+
+def qa_pixel(path: Path) -> None:
+    """Clear land everywhere."""
+    raster(path, 1, "uint16", 1)
+    with rasterio.open(path, "r+") as file:
+        file.write(np.full((1, file.height, file.width), 21824, np.uint16))
+
+
+def earth_engine(path: Path) -> None:
+    raster(path, 3, "uint16", 4000)
+    with rasterio.open(path, "r+") as file:
+        file.descriptions = ("B4", "B3", "B2")
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
+    r".*_MTL\.json": landsat_metadata,
+    r".*_QA_PIXEL\.TIF": qa_pixel,
+    r"LC09.*_B\d\.TIF": lambda path: raster(path, 1, "uint16", 20_000),
+    r"\d{8}T\d{6}_\d{8}T\d{6}_.*\.tif": earth_engine,
+    r"B0\d\.tif": lambda path: raster(path, 1, "uint16", 4000),
+    r"GF1.*_SR\.tif": lambda path: raster(path, 4, "uint16", 4000),
+    r"GF1.*_mask\.tif": lambda path: raster(path, 1, "uint8", 1),
     r".*udm2.*\.tif": udm2,
     r".*_metadata\.json": acquired,
     r"MTD_MSI.*\.xml": safe_metadata,
