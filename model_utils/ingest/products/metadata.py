@@ -16,6 +16,9 @@ from model_utils.ingest.storage import read_bytes
 
 _LINE = re.compile(r'\s*(?P<key>[A-Z][A-Z0-9_]*)\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<plain>.*?))\s*')
 
+_DEEPEST = 16
+"""Groups within groups that are looked into: no provider's file has more than a few."""
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -73,9 +76,9 @@ def read_metadata(path: Path) -> Metadata:
     """
     suffix = path.suffix.lower()
     if suffix == ".xml":
-        return Metadata(path, _first(_elements(read_xml(path), "")))
+        return Metadata(path, _first(_elements(read_xml(path))))
     if suffix == ".json":
-        return Metadata(path, _first(_leaves(read_json(path), "")))
+        return Metadata(path, _first(_leaves(read_json(path))))
     try:
         lines = read_bytes(path).decode("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
@@ -128,19 +131,19 @@ def _first(items: Iterator[tuple[str, str]]) -> dict[str, str]:
     return texts
 
 
-def _leaves(content: object, at: str) -> Iterator[tuple[str, str]]:
+def _leaves(content: object, at: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
     if isinstance(content, dict):
-        for key, value in content.items():
-            yield from _leaves(value, f"{at}.{key}" if at else str(key))
+        for key, value in content.items() if depth < _DEEPEST else ():
+            yield from _leaves(value, f"{at}.{key}" if at else str(key), depth + 1)
     elif content is not None and not isinstance(content, list):
         yield at, str(content)
 
 
-def _elements(element: ElementTree.Element, at: str) -> Iterator[tuple[str, str]]:
+def _elements(element: ElementTree.Element, at: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
     here = f"{at}.{local_name(element)}" if at else local_name(element)
     yield here, (element.text or "").strip()
-    for child in element:
-        yield from _elements(child, here)
+    for child in element if depth < _DEEPEST else ():
+        yield from _elements(child, here, depth + 1)
 
 
 def _grouped(lines: list[str]) -> Iterator[tuple[str, str]]:
