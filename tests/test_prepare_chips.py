@@ -240,7 +240,7 @@ def test_four_named_bands_take_an_alpha_channel(root: Path) -> None:
 
 def test_memory_does_not_grow_with_the_images(root: Path) -> None:
     count, size = 1000, 200
-    np.savez_compressed(root / "chips.npz", np.zeros((count, size, size, 3), np.uint8))
+    np.savez_compressed(root / "chips.npz", np.full((count, size, size, 3), 7, np.uint8))
     table = pd.concat([pd.read_csv(root / "chips.csv")] * (count // 4))
     table.to_csv(root / "chips.csv", index=False)
     tracemalloc.start()

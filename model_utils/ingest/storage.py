@@ -1,6 +1,6 @@
-"""Files in folders, and in .zip and .tar deliveries where they lie: one kind of path for both.
+"""Files in folders, and in .zip and .tar packages where they lie: one kind of path for both.
 
-A file in a delivery has the path that it would have if the delivery were a folder: `orders/a.zip/PSScene/x.tif`.
+A file in a package has the path that it would have if the package were a folder: `orders/a.zip/PSScene/x.tif`.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from typing import IO
 from model_utils.errors import InputError
 
 PACKED = (".zip", ".tar")
-"""Endings of deliveries that are read where they lie."""
+"""Endings of packages that are read where they lie."""
 
 _MOST_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file in a delivery.
+    """A file in a package.
 
     Attributes:
-        delivery: The .zip or .tar file.
+        package: The .zip or .tar file.
         name: Its name there.
     """
 
-    delivery: Path
+    package: Path
     name: str
 
 
 def member_of(path: Path) -> Member | None:
-    """Where a path leads into a delivery: which one, and to what there; None for any other path."""
+    """Where a path leads into a package: which one, and to what there; None for any other path."""
     for at, part in enumerate(path.parts[:-1], start=1):
         if part[-4:].lower() in PACKED:
-            delivery = Path(*path.parts[:at])
-            if delivery.is_file():
-                return Member(delivery, PurePosixPath(*path.parts[at:]).as_posix())
+            package = Path(*path.parts[:at])
+            if package.is_file():
+                return Member(package, PurePosixPath(*path.parts[at:]).as_posix())
     return None
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; one in a delivery is taken for there, since listing it has shown it."""
+    """Whether there is such a file; one in a package is taken for there, since listing it has shown it."""
     return path.is_file() or member_of(path) is not None
 
 
@@ -56,19 +56,19 @@ def gdal_name(path: Path) -> str:
     member = member_of(path)
     if member is None:
         return str(path)
-    delivery = member.delivery.resolve()
-    if delivery.suffix.lower() == ".zip":
-        return f"/vsizip/{{{delivery}}}/{member.name}"  # the braces say where the delivery's own name ends
+    package = member.package.resolve()
+    if package.suffix.lower() == ".zip":
+        return f"/vsizip/{{{package}}}/{member.name}"  # the braces say where the package's own name ends
     # GDAL's own reader of .tar does not know the long names of Python's and POSIX's archives
-    status = delivery.stat()
-    start, size = _places_in_tar(delivery, status.st_size, status.st_mtime_ns).get(member.name, (0, 0))
-    return f"/vsisubfile/{start}_{size},{delivery}"
+    status = package.stat()
+    start, size = _places_in_tar(package, status.st_size, status.st_mtime_ns).get(member.name, (0, 0))
+    return f"/vsisubfile/{start}_{size},{package}"
 
 
 @lru_cache(maxsize=64)
-def _places_in_tar(delivery: Path, size: int, changed: int) -> dict[str, tuple[int, int]]:
+def _places_in_tar(package: Path, size: int, changed: int) -> dict[str, tuple[int, int]]:
     """Where the content of each file begins, and its bytes; size and time of change tell one .tar from the next."""
-    with tarfile.open(delivery, "r:") as tarred:
+    with tarfile.open(package, "r:") as tarred:
         files = [entry for entry in tarred if entry.isfile() and not entry.issparse()]
     return {PurePosixPath(entry.name).as_posix(): (entry.offset_data, entry.size) for entry in files}
 
@@ -101,13 +101,13 @@ def file_hash(path: Path) -> str:
 
 
 def size_and_change(path: Path) -> tuple[int, int]:
-    """Bytes of a file, and when it was last changed in nanoseconds; of one in a delivery, those of the delivery.
+    """Bytes of a file, and when it was last changed in nanoseconds; of one in a package, those of the package.
 
     Raises:
         OSError: It is not there.
     """
     member = member_of(path)
-    status = (member.delivery if member else path).stat()
+    status = (member.package if member else path).stat()
     return status.st_size, status.st_mtime_ns
 
 
@@ -116,7 +116,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
     """Opens a file for reading.
 
     Raises:
-        OSError: It is not there, or the delivery that it is in is damaged.
+        OSError: It is not there, or the package that it is in is damaged.
     """
     member = member_of(path)
     if member is None:
@@ -124,11 +124,11 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             yield plain
         return
     try:
-        if member.delivery.suffix.lower() == ".zip":
-            with zipfile.ZipFile(member.delivery) as zipped, zipped.open(member.name) as file:
+        if member.package.suffix.lower() == ".zip":
+            with zipfile.ZipFile(member.package) as zipped, zipped.open(member.name) as file:
                 yield file
         else:
-            with tarfile.open(member.delivery, "r:") as tarred:
+            with tarfile.open(member.package, "r:") as tarred:
                 found = tarred.extractfile(member.name)
                 if found is None:
                     raise OSError(0, f"{member.name} is no file there")
@@ -138,30 +138,30 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         raise OSError(0, " ".join(str(error).split()) or type(error).__name__) from None
 
 
-def members(delivery: Path) -> tuple[Path, ...]:
+def members(package: Path) -> tuple[Path, ...]:
     """The files in a .zip or .tar file, in the order of their names, as paths below it.
 
     Raises:
         InputError: It is damaged, encrypted or compressed as a whole, or a name in it leads out of it.
     """
     try:
-        if delivery.suffix.lower() == ".zip":
-            with zipfile.ZipFile(delivery) as zipped:
+        if package.suffix.lower() == ".zip":
+            with zipfile.ZipFile(package) as zipped:
                 entries = [entry for entry in zipped.infolist() if not entry.is_dir()]
                 if locked := [entry.filename for entry in entries if entry.flag_bits & 1]:
-                    raise InputError(f"{delivery}: {locked[0]} in it is encrypted, expected a .zip without a password")
+                    raise InputError(f"{package}: {locked[0]} in it is encrypted, expected a .zip without a password")
                 names = [entry.filename for entry in entries]
         else:
-            with tarfile.open(delivery, "r:") as tarred:
+            with tarfile.open(package, "r:") as tarred:
                 names = [entry.name for entry in tarred if entry.isfile()]
     except (zipfile.BadZipFile, tarfile.TarError, OSError, ValueError, EOFError, NotImplementedError) as error:
         words = " ".join(str(error).split())[:120]
-        raise InputError(f"{delivery}: not readable as a {delivery.suffix.lower()} file ({words})") from None
+        raise InputError(f"{package}: not readable as a {package.suffix.lower()} file ({words})") from None
     found = []
     for name in names:
         inside = PurePosixPath(name)
         if inside.is_absolute() or ".." in inside.parts or "\\" in name or "\0" in name:
-            raise InputError(f"{delivery}: found {name!r:.80} in it, expected names below it")
+            raise InputError(f"{package}: found {name!r:.80} in it, expected names below it")
         if not any(part.startswith((".", "__MACOSX")) for part in inside.parts):
-            found.append(delivery / inside)
+            found.append(package / inside)
     return tuple(sorted(set(found)))

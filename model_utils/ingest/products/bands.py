@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model_utils.errors import InputError
-from model_utils.ingest.products.delivery import DeliveredBand, Delivery, plain_name
+from model_utils.ingest.products.source_scene import SourceBand, SourceScene, plain_name
 
 _COLOURS = (
     "red",
@@ -40,7 +40,7 @@ class Choice:
     """The band that answers an item of `--bands`: its name in the archive, and how it was found or named."""
 
     name: str
-    delivered: DeliveredBand
+    source: SourceBand
     by: str
 
 
@@ -67,27 +67,27 @@ def parse_bands(texts: Sequence[str]) -> tuple[Wanted, ...]:
     return tuple(wanted)
 
 
-def choose_bands(delivery: Delivery, wanted: Sequence[Wanted]) -> tuple[Choice, ...]:
+def choose_bands(source: SourceScene, wanted: Sequence[Wanted]) -> tuple[Choice, ...]:
     """Finds the bands by the product's order, else by their descriptions; by their colours where none is described.
 
     Raises:
         InputError: A band is not there or cannot be told; names the file and what it holds.
     """
-    choices = tuple(_choice(delivery, item) for item in wanted)
+    choices = tuple(_choice(source, item) for item in wanted)
     names = [choice.name for choice in choices]
     if len(set(names)) < len(names):
         raise InputError(
-            f"{delivery.path}: the chosen bands would be called {', '.join(names)}, expected different names: "
+            f"{source.path}: the chosen bands would be called {', '.join(names)}, expected different names: "
             "--bands red=3,... names them"
         )
     return choices
 
 
-def _choice(delivery: Delivery, wanted: Wanted) -> Choice:
-    found, by = _numbered(delivery, wanted.key) if isinstance(wanted.key, int) else _named(delivery, wanted.key)
+def _choice(source: SourceScene, wanted: Wanted) -> Choice:
+    found, by = _numbered(source, wanted.key) if isinstance(wanted.key, int) else _named(source, wanted.key)
     if found.colour == "palette":
         raise InputError(
-            f"{delivery.path}: band {found.number} holds numbers of a colour table, expected brightness "
+            f"{source.path}: band {found.number} holds numbers of a colour table, expected brightness "
             "(gdal_translate -expand rgb makes it)"
         )
     name = wanted.name or _own_name(found)
@@ -95,51 +95,51 @@ def _choice(delivery: Delivery, wanted: Wanted) -> Choice:
     return Choice(name, found, "colour" if named_by_colour else by)
 
 
-def _numbered(delivery: Delivery, number: int) -> tuple[DeliveredBand, str]:
-    for band in delivery.bands:
+def _numbered(source: SourceScene, number: int) -> tuple[SourceBand, str]:
+    for band in source.bands:
         if band.number == number:
             return band, "number"
-    raise _refusal(delivery, f"has no band number {number}")
+    raise _refusal(source, f"has no band number {number}")
 
 
-def _named(delivery: Delivery, key: str) -> tuple[DeliveredBand, str]:
+def _named(source: SourceScene, key: str) -> tuple[SourceBand, str]:
     # writers of GeoTIFF mark the first of 3 or 4 bytes red by default: descriptions are what a person has stated
-    described = any(band.description for band in delivery.bands)
+    described = any(band.description for band in source.bands)
     ways = {
-        "product": [band for band in delivery.bands if band.name == key],
-        "description": [band for band in delivery.bands if plain_name(band.description) == key],
-        "colour": [band for band in delivery.bands if band.colour == key in _COLOURS and not described],
+        "product": [band for band in source.bands if band.name == key],
+        "description": [band for band in source.bands if plain_name(band.description) == key],
+        "colour": [band for band in source.bands if band.colour == key in _COLOURS and not described],
     }
     for by, fits in ways.items():
         if len(fits) > 1:
-            raise _refusal(delivery, f"has {len(fits)} bands {key!r}")
+            raise _refusal(source, f"has {len(fits)} bands {key!r}")
         if fits:
             if by == "product" and ways["description"] not in ([], fits):
-                raise _refusal(delivery, f"describes another band as {key!r} than the {delivery.product} order does")
+                raise _refusal(source, f"describes another band as {key!r} than the {source.product} order does")
             return fits[0], by
-    raise _refusal(delivery, f"does not say which band is {key!r}")
+    raise _refusal(source, f"does not say which band is {key!r}")
 
 
-def _example(delivery: Delivery) -> str:
+def _example(source: SourceScene) -> str:
     """How the bands might be said, by names that are there: Sentinel-2's order if it can be."""
-    names = [band.description or band.name for band in delivery.bands]
+    names = [band.description or band.name for band in source.bands]
     by_plain = {plain_name(name).removeprefix("sr_"): name for name in names}
     order = [by_plain[name] for name in ("b4", "b3", "b2") if name in by_plain]
     return ",".join(f"{colour}={name}" for colour, name in zip(("red", "green", "blue"), order or names, strict=False))
 
 
-def _own_name(band: DeliveredBand) -> str:
+def _own_name(band: SourceBand) -> str:
     described = re.sub(r"[^a-z0-9]+", "_", band.description.lower()).strip("_")
     colour = band.colour if band.colour in _COLOURS else ""
     return band.name or described or colour or f"band_{band.number}"
 
 
-def _refusal(delivery: Delivery, fault: str) -> InputError:
+def _refusal(source: SourceScene, fault: str) -> InputError:
     listed = [
         f"{band.number or band.band.file.name} ({band.name or band.description or band.colour})"
-        for band in delivery.bands
+        for band in source.bands
     ]
     more = f" and {len(listed) - 12} more" if len(listed) > 12 else ""
-    numbered = delivery.bands[0].number is not None
-    way = f"band numbers, such as {_EXAMPLE}" if numbered else f"names, such as {_example(delivery)}"
-    return InputError(f"{delivery.path}: {fault}: found the bands {', '.join(listed[:12])}{more}; --bands takes {way}")
+    numbered = source.bands[0].number is not None
+    way = f"band numbers, such as {_EXAMPLE}" if numbered else f"names, such as {_example(source)}"
+    return InputError(f"{source.path}: {fault}: found the bands {', '.join(listed[:12])}{more}; --bands takes {way}")

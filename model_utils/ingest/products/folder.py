@@ -86,7 +86,7 @@ def _refuse_unread(path: Path) -> None:
             "elsewhere"
         )
     if name.endswith(tuple(PACKED)):
-        raise InputError(f"{path}: a delivery in a delivery, expected it unpacked once")
+        raise InputError(f"{path}: a package in a package, expected it unpacked once")
     if name.endswith(_OTHER_RASTERS):
         raise InputError(
             f"{path}: {path.suffix} files are not read, expected a GeoTIFF for each time "

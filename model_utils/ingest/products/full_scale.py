@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from model_utils.errors import InputError
 from model_utils.ingest.products.bands import Choice
-from model_utils.ingest.products.delivery import Delivery
+from model_utils.ingest.products.source_scene import SourceScene
 
 REFLECTANCE_FULL_SCALE = 0.4
 """Reflectance that becomes 255. Haze over bright ground stays below it; clouds are above and are cut."""
@@ -18,12 +18,12 @@ class UnknownScaleError(InputError):
 
 
 def full_scale_of(
-    deliveries: Sequence[Delivery], choices: Sequence[Sequence[Choice]], asked: float | None
+    sources: Sequence[SourceScene], choices: Sequence[Sequence[Choice]], asked: float | None
 ) -> tuple[float, str]:
     """The physical value that becomes 255, and the sentence that says so.
 
     Args:
-        deliveries: The scenes of one product.
+        sources: The scenes of one product.
         choices: The chosen bands of each.
         asked: `--full-scale`, or None.
 
@@ -33,13 +33,13 @@ def full_scale_of(
     """
     if asked is not None and not (math.isfinite(asked) and asked > 0):
         raise InputError(f"--full-scale: found {asked}, expected a number above 0")
-    first = deliveries[0]
-    kinds = [_kind(delivery, chosen) for delivery, chosen in zip(deliveries, choices, strict=True)]
-    for delivery, kind in zip(deliveries, kinds, strict=True):
+    first = sources[0]
+    kinds = [_kind(source, chosen) for source, chosen in zip(sources, choices, strict=True)]
+    for source, kind in zip(sources, kinds, strict=True):
         if kind != kinds[0]:
-            missing = first.missing or delivery.missing
+            missing = first.missing or source.missing
             raise InputError(
-                f"{delivery.path}: holds {kind}, but {first.path.name} holds {kinds[0]}, expected one kind of numbers"
+                f"{source.path}: holds {kind}, but {first.path.name} holds {kinds[0]}, expected one kind of numbers"
                 + (f" (there is no {missing})" if missing else "")
             )
     kind = kinds[0]
@@ -60,10 +60,10 @@ def full_scale_of(
     )
 
 
-def _kind(delivery: Delivery, chosen: Sequence[Choice]) -> str:
-    if delivery.reflectance:
+def _kind(source: SourceScene, chosen: Sequence[Choice]) -> str:
+    if source.reflectance:
         return "reflectance"
-    bands = [choice.delivered.band for choice in chosen]
+    bands = [choice.source.band for choice in chosen]
     for band in bands:
         if not (math.isfinite(band.gain) and math.isfinite(band.offset) and band.gain != 0):
             raise InputError(
@@ -71,7 +71,7 @@ def _kind(delivery: Delivery, chosen: Sequence[Choice]) -> str:
                 "expected numbers and a scale that is not 0"
             )
     tagged = any((band.gain, band.offset) != (1, 0) for band in bands)
-    return f"{delivery.dtype} numbers" + (" with a scale and offset in the tags" if tagged else "")
+    return f"{source.dtype} numbers" + (" with a scale and offset in the tags" if tagged else "")
 
 
 def _meaning(kind: str) -> str:

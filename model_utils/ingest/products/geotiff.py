@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_utils.errors import InputError
-from model_utils.ingest.products.delivery import Delivery, band_file, delivered_bands, mask_in
 from model_utils.ingest.products.metadata import read_metadata
+from model_utils.ingest.products.source_scene import SourceScene, band_file, mask_in, source_bands
 from model_utils.ingest.scenes.header import Header, read_header
 from model_utils.ingest.scenes.masks import MASKS
 
@@ -60,7 +60,7 @@ def _bands_in(path: Path) -> int:
         return 1  # reading the scene says what is wrong
 
 
-def read_band_files(scene: BandFiles, folder: Path) -> Delivery:
+def read_band_files(scene: BandFiles, folder: Path) -> SourceScene:
     """Reads the headers of files of one band each; which band is which colour their names need not say.
 
     Args:
@@ -74,7 +74,7 @@ def read_band_files(scene: BandFiles, folder: Path) -> Delivery:
     headers = {band: _header(path) for band, path in scene.files.items() if band not in masks}
     first = next(iter(headers.values()))
     mask = next((mask_in(scene.files[band], MASKS[_MASKS[band.lower()]]) for band in sorted(masks)), None)
-    return Delivery(
+    return SourceScene(
         path=scene.path,
         scene_id=scene.path.name if scene.path == folder else scene.path.relative_to(folder).as_posix(),
         product=BAND_FILES,
@@ -85,7 +85,7 @@ def read_band_files(scene: BandFiles, folder: Path) -> Delivery:
     )
 
 
-def read_geotiff(raster: Path, folder: Path) -> Delivery:
+def read_geotiff(raster: Path, folder: Path) -> SourceScene:
     """Reads the header of any other raster; its id is its path below the folder.
 
     Raises:
@@ -94,11 +94,11 @@ def read_geotiff(raster: Path, folder: Path) -> Delivery:
     header = _header(raster)
     sidecar = raster.with_name(f"{raster.stem}_metadata.json")
     time = read_metadata(sidecar).time(_TIME_KEYS) if sidecar.is_file() else None
-    return Delivery(
+    return SourceScene(
         path=header.path,
         scene_id=raster.relative_to(folder).with_suffix("").as_posix(),
         product=GEOTIFF,
-        bands=delivered_bands(header),
+        bands=source_bands(header),
         dtype=header.dtype,
         metadata_time=time,
         tags=header.tags,

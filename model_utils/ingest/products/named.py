@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from model_utils.errors import InputError
-from model_utils.ingest.products.delivery import (
-    DeliveredBand,
-    Delivery,
-    band_file,
-    delivered_bands,
-    mask_in,
-    plain_name,
-    refuse_other_grids,
-)
 from model_utils.ingest.products.grouping import NamedScene
 from model_utils.ingest.products.metadata import Metadata, read_metadata
 from model_utils.ingest.products.reflectance import Known, Scaling, scalings
+from model_utils.ingest.products.source_scene import (
+    SourceBand,
+    SourceScene,
+    band_file,
+    mask_in,
+    plain_name,
+    refuse_other_grids,
+    source_bands,
+)
 from model_utils.ingest.products.specification import TIME, VARIANT
 from model_utils.ingest.products.stac import Item
 from model_utils.ingest.products.times import Stamp, plausible
@@ -26,7 +26,7 @@ from model_utils.ingest.scenes.header import Header, read_header
 from model_utils.ingest.scenes.scene import QualityMask
 
 
-def read_named(scene: NamedScene, item: Item | None = None) -> Delivery:
+def read_named(scene: NamedScene, item: Item | None = None) -> SourceScene:
     """Reads the headers and metadata of a scene.
 
     Args:
@@ -44,7 +44,7 @@ def read_named(scene: NamedScene, item: Item | None = None) -> Delivery:
     scaled = _scalings(scene, headers, metadata)
     header = next(iter(headers.values()))
     if "" in headers:
-        bands = delivered_bands(header, _names(scene, header), scaled)
+        bands = source_bands(header, _names(scene, header), scaled)
     else:
         refuse_other_grids(scene.path, headers)
         each: Sequence[Scaling | None] = scaled or [None] * len(headers)
@@ -57,7 +57,7 @@ def read_named(scene: NamedScene, item: Item | None = None) -> Delivery:
     times += [each.time for each in described if each.time]
     reflectance = product.reflectance
     missing = reflectance.needs.format(**scene.groups) if reflectance and scaled is None else ""
-    return Delivery(
+    return SourceScene(
         path=scene.path,
         scene_id=scene.scene_id,
         product=product.name,
@@ -117,7 +117,7 @@ def _name_time(scene: NamedScene) -> Stamp | None:
     return plausible(Stamp(time.replace(tzinfo=UTC) if "%H" in pattern else time.date(), "name"))
 
 
-def _mask(scene: NamedScene, header: Header, bands: tuple[DeliveredBand, ...]) -> QualityMask | None:
+def _mask(scene: NamedScene, header: Header, bands: tuple[SourceBand, ...]) -> QualityMask | None:
     """The best mask: a file of its own, or a band of the image."""
     if scene.masks:
         mask, path = scene.masks[0]

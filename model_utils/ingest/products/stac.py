@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from model_utils.errors import InputError
-from model_utils.ingest.products.delivery import DeliveredBand, Delivery, mask_in
 from model_utils.ingest.products.metadata import finite_number, read_json
 from model_utils.ingest.products.reflectance import Scaling, baseline_offset
+from model_utils.ingest.products.source_scene import SourceBand, SourceScene, mask_in
 from model_utils.ingest.products.specification import Product
 from model_utils.ingest.products.times import Stamp, parsed_time
 from model_utils.ingest.scenes.header import Header, read_header
@@ -136,7 +136,7 @@ def product_of(item: Item, products: Iterable[Product]) -> Product | None:
     return next(known, None)
 
 
-def read_item(item: Item, product: Product | None) -> Delivery:
+def read_item(item: Item, product: Product | None) -> SourceScene:
     """Reads the headers of an item's files.
 
     Raises:
@@ -156,7 +156,7 @@ def read_item(item: Item, product: Product | None) -> Delivery:
             bands.append((headers[key].pixels, _band(headers[key], key, at, texts, scaling, product)))
     kind, mask_key = next(((MASKS[name], key) for key, name in masks.items()), (None, ""))
     mask: QualityMask | None = mask_in(item.files[mask_key], kind) if kind else None
-    return Delivery(
+    return SourceScene(
         path=item.path,
         scene_id=item.scene_id,
         product=product.name if product else ITEM,
@@ -173,7 +173,7 @@ def read_item(item: Item, product: Product | None) -> Delivery:
 
 def _band(
     header: Header, key: str, at: int, texts: Mapping[str, Any], scaling: Scaling | None, product: Product | None
-) -> DeliveredBand:
+) -> SourceBand:
     """One band of an asset."""
     provider = str(texts.get("name") or (_plain(key) if header.count == 1 else header.descriptions[at]))
     common = str(texts.get("common_name") or texts.get("eo:common_name") or "").lower()
@@ -186,12 +186,12 @@ def _band(
     if provider.lower() in (common, name):  # such as Earth Search's: the provider's own name is B04 all the same
         provider = next((band for band, called in known.items() if called == name), header.path.stem)
     gain, offset = scaling or (header.scales[at], header.offsets[at])
-    return DeliveredBand(Band(header.path, at + 1, gain, offset), None, name, provider, header.colours[at])
+    return SourceBand(Band(header.path, at + 1, gain, offset), None, name, provider, header.colours[at])
 
 
-def _finest(bands: Sequence[tuple[int, DeliveredBand]]) -> tuple[DeliveredBand, ...]:
+def _finest(bands: Sequence[tuple[int, SourceBand]]) -> tuple[SourceBand, ...]:
     """Of bands with one name that of the most pixels: an item may offer each at 10, 20 and 60 m."""
-    best: dict[str, tuple[int, DeliveredBand]] = {}
+    best: dict[str, tuple[int, SourceBand]] = {}
     for at, (pixels, band) in enumerate(bands):
         key = band.name or f"{at}"
         if key not in best or pixels > best[key][0]:

@@ -28,7 +28,7 @@ from model_utils.ingest.scene_archive.fingerprints import Known, known_hashes, s
 from model_utils.ingest.scene_archive.parts import content, held_parts, new_parts
 from model_utils.ingest.scene_archive.previous import COMMAND, Previous, read_previous, scenes_of
 from model_utils.ingest.scene_archive.shards import CutSettings
-from model_utils.ingest.scene_archive.summary import Tally
+from model_utils.ingest.scene_archive.summary import ArchiveSummary
 from model_utils.ingest.scene_archive.value_range import refuse_other_scales
 from model_utils.ingest.scenes.grid import city_grid
 from model_utils.ingest.scenes.scene import Scene
@@ -79,7 +79,7 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
             print(f"{target}: nothing to do, all {len(scenes)} scenes are in the archive")
             return
         table = labels.table(_times(scenes, previous))
-        tally, brightness = Tally(copies), Brightness()
+        summary, brightness = ArchiveSummary(copies), Brightness()
         cut = _cut_settings(config, city, gsd, labels)
         workers = Workers(config.workers or min(os.cpu_count() or 1, _MOST_WORKERS), config.scheduler)
         with (
@@ -89,35 +89,35 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
             kept = held_parts(previous, held) if previous else iter(())
             parts = heapq.merge(kept, cutting, key=lambda part: part.order)
             for part in counted(parts, len(new) + len(held), "scenes"):
-                if tally.takes(part):
+                if summary.takes(part):
                     for chosen, tiles in part.blocks():
                         rows = labels.attached(part.rows.iloc[chosen].reset_index(drop=True), table)
-                        tally.count(rows)
+                        summary.count(rows)
                         brightness.count(tiles, part.scene_id)
                         writer.append(tiles, rows)
-        if not tally.tiles:
-            raise InputError(f"{folder}: {tally.why_empty()}")
+        if not summary.tiles:
+            raise InputError(f"{folder}: {summary.why_empty()}")
         refuse_other_scales(folder, brightness, catalogue.scenes, city)
         here = {scene.scene_id for scene in catalogue.scenes}
         gone = [item for item in earlier if item.get("scene") in held and item["scene"] not in here]
         close = nearly_one_place(cut.stations, config.tile_size * gsd / 2)
         values = [f"values: {catalogue.scaling}", *brightness.lines("--full-scale says which value becomes 255")]
-        report = [*tally.lines(), *close, *values, *catalogue.notes, *labels.report]
+        report = [*summary.lines(), *close, *values, *catalogue.notes, *labels.report]
         if table is not None and labels.readings is not None:
             keep_readings(writer, table, labels.readings.weather_findings)
         writer.commit(
             city=city.name,
             ground_sample_distance_m=gsd,
-            created_by={**made, **_by_hand(previous), "scene_list": tally.entries, "report": report},
+            created_by={**made, **_by_hand(previous), "scene_list": summary.entries, "report": report},
             sources=[*gone, *files.values(), *label_files],
-            simulated="haze" if tally.simulated else "no",
+            simulated="haze" if summary.simulated else "no",
             licence=config.licence,
             attribution=config.attribution,
         )
         if table is None or labels.readings is None:
             forget_readings(target)
     size = f"{config.tile_size} x {config.tile_size} px of {gsd:g} m"
-    print(f"{target}: {tally.tiles} tiles, {size}, bands {', '.join(catalogue.bands)}")
+    print(f"{target}: {summary.tiles} tiles, {size}, bands {', '.join(catalogue.bands)}")
     added = [f"{len(new)} scenes were cut, {len(held)} were there already"] if previous else []
     if vanished := {item["scene"] for item in gone}:
         added.append(f"{len(vanished)} of the archive's scenes are no longer in {folder}; their tiles are kept")

@@ -38,7 +38,7 @@ def source(path: Path, known: Known, **more: str) -> dict[str, str]:
         str(path).encode()
         size, changed = map(str, size_and_change(path))
         digest = known.get((*path.parts[-2:], size, changed)) if member_of(path) is None else None
-        digest = digest or file_hash(path)  # in a delivery, all files have its size and time
+        digest = digest or file_hash(path)  # in a package, all files have its size and time
     except UnicodeEncodeError:
         raise InputError(f"{path}: its name is not UTF-8, expected another name") from None
     except OSError as error:

@@ -26,7 +26,7 @@ _REASONS = {
 }
 
 
-class Tally:
+class ArchiveSummary:
     """Takes the parts of an archive in their order, each set of tiles once, and counts.
 
     Attributes:

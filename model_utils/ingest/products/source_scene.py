@@ -15,8 +15,8 @@ from model_utils.ingest.scenes.scene import Band, QualityMask
 
 
 @dataclass(frozen=True)
-class DeliveredBand:
-    """One band of a delivery.
+class SourceBand:
+    """One band of a scene as it was delivered.
 
     Attributes:
         band: Where it lies and what its numbers mean.
@@ -34,7 +34,7 @@ class DeliveredBand:
 
 
 @dataclass(frozen=True)
-class Delivery:
+class SourceScene:
     """A scene whose headers and sidecars have been read.
 
     Attributes:
@@ -58,7 +58,7 @@ class Delivery:
     path: Path
     scene_id: str
     product: str
-    bands: tuple[DeliveredBand, ...]
+    bands: tuple[SourceBand, ...]
     dtype: str
     reflectance: bool = False
     missing: str = ""
@@ -72,9 +72,9 @@ class Delivery:
     sidecars: tuple[Path, ...] = ()
 
 
-def delivered_bands(
+def source_bands(
     header: Header, names: Sequence[str] = (), scalings: Sequence[tuple[float, float]] | None = None
-) -> tuple[DeliveredBand, ...]:
+) -> tuple[SourceBand, ...]:
     """The bands of one raster.
 
     Args:
@@ -84,7 +84,7 @@ def delivered_bands(
     """
     scalings = list(zip(header.scales, header.offsets, strict=True)) if scalings is None else scalings
     return tuple(
-        DeliveredBand(
+        SourceBand(
             band=Band(header.path, at + 1, *scalings[at]),
             number=at + 1,
             name=names[at] if at < len(names) else "",
@@ -95,10 +95,10 @@ def delivered_bands(
     )
 
 
-def band_file(header: Header, name: str, description: str, scaling: tuple[float, float] | None) -> DeliveredBand:
+def band_file(header: Header, name: str, description: str, scaling: tuple[float, float] | None) -> SourceBand:
     """The one band of a raster that holds no other; its scaling is that of the raster's tags where None is given."""
     gain, offset = scaling or (header.scales[0], header.offsets[0])
-    return DeliveredBand(Band(header.path, 1, gain, offset), None, name, description, "undefined")
+    return SourceBand(Band(header.path, 1, gain, offset), None, name, description, "undefined")
 
 
 def mask_in(path: Path, layout: MaskLayout) -> QualityMask:
