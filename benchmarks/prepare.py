@@ -98,7 +98,7 @@ def made_scenes(folder: Path, count: int, size: int) -> list[Path]:
 def scene_of(path: Path) -> Scene:
     """Three bands that are bytes already."""
     bands = tuple(Band(path, index) for index in (1, 2, 3))
-    return Scene(path.stem, "", bands, datetime(2020, 1, 1, tzinfo=UTC), "", "none", None, 255.0, False)
+    return Scene(path.stem, "", bands, datetime(2020, 1, 1, tzinfo=UTC), "", None, 255.0, False)
 
 
 def grid_and_sites(paths: list[Path], gsd: float, tile_size: int) -> tuple[TileGrid, pd.DataFrame]:

@@ -386,6 +386,22 @@ def test_inspect_says_how_scenes_are_read(tmp_path: Path, capsys: pytest.Capture
     assert not (tmp_path / "data" / "Delhi").exists()
 
 
+def test_inspect_warns_where_an_offset_seems_to_be_applied_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Earth Search has items that say it was not applied, and files to which it was."""
+    make_root(tmp_path)
+    stac("earth-search")(tmp_path / "scenes")
+    words = ["inspect", "--city", "Delhi", "--root", str(tmp_path), "--scenes", str(tmp_path / "scenes")]
+    assert main(words) == 0
+    assert "below 0" not in capsys.readouterr().out
+    path, item = item_of(tmp_path / "scenes")
+    item["properties"]["earthsearch:boa_offset_applied"] = False
+    path.write_text(json.dumps(item))
+    assert main(words) == 0
+    assert "warning: 1 of them have values below 0" in capsys.readouterr().out
+
+
 def test_inspect_names_a_full_scale_where_none_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_root(tmp_path)
     DELIVERIES["geotiff"](tmp_path / "scenes")
