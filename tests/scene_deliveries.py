@@ -290,6 +290,25 @@ def earth_engine_landsat(sensor: str, red: int) -> Callable[[Path], Delivered]:
     return write
 
 
+def earth_engine_bands_sentinel(folder: Path) -> Delivered:
+    """What a download of a single image is: a file a band."""
+    name = "20240102T051221_20240102T052050_T43RGM"
+    for band, colour in (("B8", "nir"), ("B4", "red"), ("B3", "green"), ("B2", "blue")):
+        raster(folder / f"{name}.{band}.tif", numbers_of(colour, 1e-4))
+    raster(folder / f"{name}.QA60.tif", (1024 * CLOUD).astype(np.uint16))
+    raster(folder / f"{name}.MSK_CLDPRB.tif", scl())
+    time = DAY.replace(hour=5, minute=12, second=21)
+    return Delivered("earth-engine-sentinel2", time, False, "own", {"full_scale": 4000.0})
+
+
+def earth_engine_bands_landsat(folder: Path) -> Delivered:
+    for band, colour in (("SR_B4", "red"), ("SR_B3", "green"), ("SR_B2", "blue")):
+        raster(folder / f"LC08_147040_20240102.{band}.tif", numbers_of(colour, 2.75e-5, -0.2))
+    raster(folder / "LC08_147040_20240102.QA_PIXEL.tif", qa_pixel())
+    raster(folder / "LC08_147040_20240102.ST_B10.tif", qa_pixel())
+    return Delivered("earth-engine-landsat-sr", DAY, True, "qa_pixel")
+
+
 def hls(half: str) -> Callable[[Path], Delivered]:
     def write(folder: Path) -> Delivered:
         name = f"HLS.{half}.T43RGM.2024002T051221.v2.0"
@@ -370,6 +389,8 @@ DELIVERIES: dict[str, Callable[[Path], Delivered]] = {
     "earth engine sentinel2": earth_engine_sentinel,
     "earth engine sentinel2 L1C": earth_engine_top_of_atmosphere,
     "earth engine landsat L1": earth_engine_landsat_toa,
+    "earth engine sentinel2 bands": earth_engine_bands_sentinel,
+    "earth engine landsat bands": earth_engine_bands_landsat,
     "landsat L1 json": landsat(1, "json"),
     "landsat L1 txt": landsat(1, "txt"),
     "landsat L1 xml, landsat 5": landsat(1, "xml", "LT05"),
