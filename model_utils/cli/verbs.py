@@ -21,7 +21,7 @@ PREPARE = Command(
 )
 INSPECT = Command(
     verb="inspect",
-    summary="Shows what an archive holds: counts, stations, quality flags, a contact sheet, a calendar, a map.",
+    summary="Shows what an archive holds, or what scenes and readings hold before there is one.",
     config="model_utils.inspection.config:InspectConfig",
     function="model_utils.inspection.inspect:inspect",
     check="model_utils.cli.checks:check_inspect",

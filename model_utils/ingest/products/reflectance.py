@@ -123,7 +123,7 @@ def sentinel2_offsets(known: Known) -> list[Scaling]:
         if not by_id:
             offsets.append(_offset_of_baseline(known))
             continue
-        text = by_id.get(_BAND_IDS[band.upper()])
+        text = by_id.get(_BAND_IDS.get(band.upper(), ""))
         offset = finite_number(text or "")
         if offset is None:
             raise InputError(f"{known.metadata[0].path}: the offset of {band} is {text!r}, expected a number")

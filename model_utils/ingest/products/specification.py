@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
+from string import Formatter
 from typing import Literal
 
 from model_utils.ingest.scenes.masks import MASKS, Codes, MaskLayout
@@ -124,6 +126,12 @@ class SceneTime:
     keys: tuple[str, ...] = ()
     name: str = ""
 
+    def __post_init__(self) -> None:
+        try:
+            datetime.strptime(datetime(2024, 1, 2).strftime(self.name), self.name)
+        except ValueError:
+            raise ValueError(f"time.name: found {self.name!r}, expected codes such as %Y%m%dT%H%M%S") from None
+
 
 @dataclass(frozen=True)
 class Product:
@@ -164,8 +172,13 @@ class Product:
                 raise ValueError("images.file: expected {scene}, or a group (?P<scene>...)")
             if BAND in groups and image.orders:
                 raise ValueError("images.orders: expected bands, since each band is a file of its own")
-        for text in (*self.metadata, *(mask.file for mask in self.masks), self.aside):
-            self.pattern(text)
+            needs = self.reflectance.needs if self.reflectance else ""
+            if unknown := {name for _, name, _, _ in Formatter().parse(needs) if name} - set(groups):
+                raise ValueError(f"reflectance.needs: found {{{min(unknown)}}}, expected groups of images.file")
+        for text in (*self.metadata, *(mask.file for mask in self.masks if mask.file)):
+            if SCENE not in self.pattern(text).groupindex:
+                raise ValueError(f"{text!r:.80}: expected {{scene}} in it, which tells whose file it is")
+        self.pattern(self.aside)
         if not self.images:
             raise ValueError("images: expected a file")
 
