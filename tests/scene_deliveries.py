@@ -262,6 +262,18 @@ def mtl(level: int, bands: range, form: str) -> str:
     return "\n".join([*lines, "END_GROUP = LANDSAT_METADATA_FILE", "END", ""])
 
 
+def landsat_collection_1(folder: Path) -> Delivered:
+    name = "LC08_L1TP_147040_20190104_20190130_01_T1"
+    sine = math.sin(math.radians(ELEVATION))
+    for at, colour in enumerate(("blue", "green", "red", "nir"), start=2):
+        raster(folder / f"{name}_B{at}.TIF", numbers_of(colour, 2e-5 / sine, -0.1 / sine))
+    raster(folder / f"{name}_BQA.TIF", np.where(CLOUD, 2800, 2720).astype(np.uint16))
+    text = mtl(1, range(2, 6), "txt").replace("LEVEL1_RADIOMETRIC", "RADIOMETRIC").replace("2024-01-02", "2019-01-04")
+    (folder / f"{name}_MTL.txt").write_text(text)
+    time = datetime(2019, 1, 4, 5, 2, 11, 123_456, tzinfo=UTC)
+    return Delivered("landsat-c1-l1", time, False, "own")
+
+
 def landsat_with_item(folder: Path) -> Delivered:
     """Level 2 without its MTL, but with the STAC item that it was found by, which has the time of day."""
     found = landsat(2, "")(folder)
@@ -299,6 +311,46 @@ def earth_engine_bands_sentinel(folder: Path) -> Delivered:
     raster(folder / f"{name}.MSK_CLDPRB.tif", scl())
     time = DAY.replace(hour=5, minute=12, second=21)
     return Delivered("earth-engine-sentinel2", time, False, "own", {"full_scale": 4000.0})
+
+
+def earth_engine_shards(folder: Path) -> Delivered:
+    """A large export comes in parts; collections that were merged have a number before each name."""
+    colours = ("red", "green", "blue")
+    image = np.stack([numbers_of(colour, 1e-4) for colour in colours])
+    for top, bottom in ((0, 76), (76, SIZE)):
+        name = f"1_20240102T051221_20240102T052050_T43RGM-{top:010d}-0000000000.tif"
+        place = rasterio.Affine(GSD, 0, LEFT, 0, -GSD, TOP - top * GSD)
+        part = image[:, top:bottom]
+        raster(folder / name, part, descriptions=("B4", "B3", "B2"), transform=place, height=bottom - top)
+    time = DAY.replace(hour=5, minute=12, second=21)
+    return Delivered("earth-engine-sentinel2", time, flags={"full_scale": 4000.0})
+
+
+def copernicus_browser(folder: Path) -> Delivered:
+    for band, colour in (("B02", "blue"), ("B03", "green"), ("B04", "red")):
+        name = f"2024-01-02-00_00_2024-01-02-23_59_Sentinel-2_L2A_{band}_(Raw).tiff"
+        raster(folder / name, REFLECTANCE[colour].astype(np.float32))
+    return Delivered("copernicus-browser-l2a", DAY, True, flags={"full_scale": 0.4})
+
+
+def open_eo(folder: Path) -> Delivered:
+    colours = ("red", "green", "blue")
+    image = np.stack([numbers_of(colour, 1e-4, dtype="int16") for colour in colours])
+    raster(folder / "openEO_2024-01-02Z.tif", image, descriptions=("B04", "B03", "B02"))
+    flags = {"bands": ("red=B04", "green=B03", "blue=B02"), "full_scale": 4000.0}
+    return Delivered("geotiff", DAY, flags=flags)
+
+
+def items_of_a_search(folder: Path) -> Delivered:
+    """The answer of a search as one file, and the assets of each item in a folder that is called as it."""
+    found = stac("earth-search")(folder)
+    (path,) = folder.rglob("*.json")
+    item = json.loads(path.read_text())
+    path.unlink()
+    elsewhere = {**item, "id": "not_downloaded"}
+    features = {"type": "FeatureCollection", "features": [elsewhere, item, "x", None]}
+    (folder / "items.geojson").write_text(json.dumps(features))
+    return found
 
 
 def earth_engine_bands_landsat(folder: Path) -> Delivered:
@@ -390,6 +442,10 @@ DELIVERIES: dict[str, Callable[[Path], Delivered]] = {
     "earth engine sentinel2 L1C": earth_engine_top_of_atmosphere,
     "earth engine landsat L1": earth_engine_landsat_toa,
     "earth engine sentinel2 bands": earth_engine_bands_sentinel,
+    "earth engine in parts": earth_engine_shards,
+    "copernicus browser": copernicus_browser,
+    "open eo": open_eo,
+    "stac search": items_of_a_search,
     "earth engine landsat bands": earth_engine_bands_landsat,
     "landsat L1 json": landsat(1, "json"),
     "landsat L1 txt": landsat(1, "txt"),
@@ -397,6 +453,7 @@ DELIVERIES: dict[str, Callable[[Path], Delivered]] = {
     "landsat L2 json": landsat(2, "json"),
     "landsat L2 txt, landsat 7": landsat(2, "txt", "LE07"),
     "landsat L2 xml, landsat 8": landsat(2, "xml", "LC08"),
+    "landsat collection 1": landsat_collection_1,
     "landsat L2 alone": landsat(2, ""),
     "landsat L2 with item": landsat_with_item,
     "earth engine landsat 9": earth_engine_landsat("LC09", 4),

@@ -123,9 +123,14 @@ def _named(source: SourceScene, key: str) -> tuple[SourceBand, str]:
 def _example(source: SourceScene) -> str:
     """How the bands might be said, by names that are there: Sentinel-2's order if it can be."""
     names = [band.description or band.name for band in source.bands]
-    by_plain = {plain_name(name).removeprefix("sr_"): name for name in names}
-    order = [by_plain[name] for name in ("b4", "b3", "b2") if name in by_plain]
+    order = [_as_sentinel(source)[name] for name in ("b4", "b3", "b2") if name in _as_sentinel(source)]
     return ",".join(f"{colour}={name}" for colour, name in zip(("red", "green", "blue"), order or names, strict=False))
+
+
+def _as_sentinel(source: SourceScene) -> dict[str, str]:
+    """What the bands are called in the files, by how Sentinel-2 and Landsat number them."""
+    names = [band.description or band.name for band in source.bands]
+    return {plain_name(name).removeprefix("sr_"): name for name in names}
 
 
 def _own_name(band: SourceBand) -> str:
@@ -141,5 +146,6 @@ def _refusal(source: SourceScene, fault: str) -> InputError:
     ]
     more = f" and {len(listed) - 12} more" if len(listed) > 12 else ""
     numbered = source.bands[0].number is not None
-    way = f"band numbers, such as {_EXAMPLE}" if numbered else f"names, such as {_example(source)}"
+    told = numbered and not all(map(_as_sentinel(source).get, ("b4", "b3", "b2")))
+    way = f"band numbers, such as {_EXAMPLE}" if told else f"names, such as {_example(source)}"
     return InputError(f"{source.path}: {fault}: found the bands {', '.join(listed[:12])}{more}; --bands takes {way}")

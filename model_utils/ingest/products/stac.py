@@ -37,7 +37,7 @@ class Item:
     """A STAC item, and those of its assets whose files are here.
 
     Attributes:
-        path: The JSON file.
+        path: The JSON file, of this item or of several.
         content: The item.
         files: By the asset's key.
     """
@@ -73,7 +73,7 @@ class Item:
 
 
 def read_items(others: Iterable[Path], rasters: Collection[Path]) -> list[Item]:
-    """The STAC items among some files of which at least one asset is here.
+    """The STAC items among some files, and in collections of features, of which at least one asset is here.
 
     An asset is the file that its address names, from where the item lies; for an address elsewhere, the file beside
     the item that is called as it ends, or as the asset's key with the ending of a raster.
@@ -91,15 +91,16 @@ def read_items(others: Iterable[Path], rasters: Collection[Path]) -> list[Item]:
             content = read_json(path)
         except InputError:  # whatever it is, it is no scene
             continue
-        assets = content.get("assets") if isinstance(content, dict) else None
-        if isinstance(content, dict) and "stac_version" in content and isinstance(assets, dict):
-            found = {
-                str(key): file
-                for key, asset in assets.items()
-                if isinstance(asset, dict) and (file := _file(path, content, str(key), asset, here))
-            }
-            if found:
-                items.append(Item(path, content, found))
+        collected = content.get("features") if isinstance(content, dict) else None
+        for feature in collected if isinstance(collected, list) else [content]:
+            assets = feature.get("assets") if isinstance(feature, dict) else None
+            if isinstance(feature, dict) and "stac_version" in feature and isinstance(assets, dict):
+                found = {
+                    str(key): file
+                    for key, asset in assets.items()
+                    if isinstance(asset, dict) and (file := _file(path, feature, str(key), asset, here))
+                }
+                items += [Item(path, feature, found)] if found else []
     return items
 
 

@@ -29,7 +29,7 @@ WRITING_TAG = "TIFFTAG_DATETIME"
 
 _IN_NAME = re.compile(
     r"(?<![0-9A-Za-z])(?P<year>\d{4})(?P<dash>-?)(?P<month>\d\d)(?P=dash)(?P<day>\d\d)"
-    r"(?:[T_](?P<hour>\d\d)(?P<colon>[-:]?)(?P<minute>\d\d)(?P=colon)(?P<second>\d\d)(?:\.\d+)?(?P<zone>Z?))?(?![0-9A-Za-z])"
+    r"(?:[T_](?P<hour>\d\d)(?P<colon>[-:]?)(?P<minute>\d\d)(?P=colon)(?P<second>\d\d)(?:\.\d+)?(?P<zone>Z?)|Z)?(?![0-9A-Za-z])"
 )
 _DIRECTIVES = {
     "Y": r"\d{4}",
