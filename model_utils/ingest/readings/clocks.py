@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from model_utils.errors import InputError
@@ -19,12 +17,14 @@ Order = Literal["", "day", "month"]
 _ISO = r"^[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[T ](?:[01][0-9]|2[0-3])(?::?[0-9]{2}.*)?)?$"
 _HALF = r"(?i)[ap]\.?m\.?\s*$"
 _EPOCH = r"^[0-9]{10}(?:\.[0-9]+)?$|^[0-9]{13}$"
+_SERIAL = r"^[2-7][0-9]{4}(?:\.[0-9]+)?$"  # 1954 to 2119
+_SPREADSHEET_ZERO = pd.Timestamp("1899-12-30")
 _CLOCK = (
     r"(?:(?:\s*,)?[T\s]\s*-?\s*(?P<hour>[0-9]{1,2})(?::(?P<minute>[0-9]{2}))?(?::(?P<second>[0-9]{2})(?:\.[0-9]+)?)?"
     r"\s*(?P<half>[AaPp])?(?:\.?[Mm]\.?)?\s*(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?\s*$"
 )
 _YEAR_FIRST = r"^(?P<year>[0-9]{4})[-./]?(?P<month>[0-9]{1,2})[-./]?(?P<day>[0-9]{1,2})" + _CLOCK
-_YEAR_LAST = r"^(?P<first>[0-9]{1,2})[-./](?P<second_number>[0-9]{1,2})[-./](?P<year>[0-9]{4})" + _CLOCK
+_YEAR_LAST = r"^(?P<first>[0-9]{1,2})(?P<mark>[-./])(?P<second_number>[0-9]{1,2})[-./](?P<year>[0-9]{4})" + _CLOCK
 _NAMED_MONTH = r"^(?P<day>[0-9]{1,2})[-./\s](?P<month>[A-Za-z]{3,9})[-./\s](?P<year>[0-9]{4})" + _CLOCK
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
@@ -33,8 +33,9 @@ def in_iso(rows: Rows, name: str, layout: str | None = None, order: Order = "") 
     """Rewrites a column of times as ISO 8601; what is none is left as it stands, for whoever reads it to refuse.
 
     Read are the forms 2024-01-31 and 2024/1/31, 31.1.2024 and 1/31/2024, 31-Jan-2024, with a clock of 24 or of 12
-    hours (12 AM is midnight, 24:00 that of the next day) and an offset or none; and seconds (10 digits) or milliseconds
-    (13 digits) since 1970. Whether days or months come first is decided from the whole column.
+    hours (12 AM is midnight, 24:00 that of the next day) and an offset or none; seconds (10 digits) or milliseconds
+    (13 digits) since 1970; and in a spreadsheet days since 1899-12-30. Whether days or months come first is decided
+    from the whole column.
 
     Args:
         rows: With the column.
@@ -45,16 +46,13 @@ def in_iso(rows: Rows, name: str, layout: str | None = None, order: Order = "") 
     Raises:
         InputError: A time is not in the layout; or no row says what comes first, or two rows contradict each other.
     """
-    encoded = pc.dictionary_encode(rows.columns[name].combine_chunks())
-    words = pd.Series(encoded.dictionary.to_pandas(), dtype="str")
-    codes = np.asarray(encoded.indices)
+    words, codes = rows.distinct(name)
     written = (
         _in_layout(rows, name, words, codes, layout) if layout else _in_known_form(rows, name, words, codes, order)
     )
     if written is None:
         return rows
-    column = pa.chunked_array([pa.array(written, pa.string()).take(encoded.indices)])
-    return replace(rows, columns={**rows.columns, name: column})
+    return rows.having(name, pa.chunked_array([pa.array(written, pa.string()).take(pa.array(codes))]))
 
 
 def _in_layout(rows: Rows, name: str, words: pd.Series, codes: NDArray[np.int_], layout: str) -> pd.Series:
@@ -75,6 +73,9 @@ def _in_known_form(rows: Rows, name: str, words: pd.Series, codes: NDArray[np.in
     """The words rewritten, or None where they may stay."""
     if (words.str.match(_ISO) & ~words.str.contains(_HALF)).all():
         return None
+    if rows.serial_dates and words.str.match(_SERIAL).all():
+        days = pd.to_timedelta(words.astype("float64"), unit="D")
+        return _iso((_SPREADSHEET_ZERO + days).dt.round("ms"), pd.Series("", index=words.index))
     if words.str.match(_EPOCH).all():
         numbers = words.astype("float64")
         seconds = numbers.where(words.str.len().ne(13) | words.str.contains(".", regex=False), numbers / 1000)
@@ -82,15 +83,19 @@ def _in_known_form(rows: Rows, name: str, words: pd.Series, codes: NDArray[np.in
         return _iso(times, pd.Series("Z", index=words.index))
     for pattern in (_YEAR_FIRST, _YEAR_LAST, _NAMED_MONTH):
         parts = words.str.extract(pattern)
-        if not parts["year"].notna().all():
-            continue  # a column is in one form
+        if pd.isna(parts["year"].iloc[0]):
+            continue
+        if "mark" in parts:
+            parts["year"] = parts["year"].where(parts["mark"] == parts["mark"].iloc[0])
+        alike = parts["year"].notna()  # a column is in one form, that of its first row; what is not stays
+        parts, whole, words = parts[alike], words, words[alike]
         if "first" in parts:
             first, second = (parts[part].astype(int) for part in ("first", "second_number"))
             days_first = (order or _first(rows, name, first, second, codes)) == "day"
             parts["day"], parts["month"] = (first, second) if days_first else (second, first)
         elif pattern == _NAMED_MONTH:
             parts["month"] = parts["month"].str[:3].str.lower().map(dict(zip(_MONTHS, range(1, 13), strict=True)))
-        return _from_parts(words, parts)
+        return _from_parts(words, parts).reindex(whole.index).fillna(whole)
     return None
 
 
@@ -102,7 +107,8 @@ def _first(rows: Rows, name: str, first: pd.Series, second: pd.Series, codes: ND
     """
     layout = "--time-format, such as '%d/%m/%Y %H:%M' where days come first"
     if (first > 12).any():
-        rows.refuse(name, (second > 12).to_numpy()[codes], f"a month in the middle, as other rows have, or {layout}")
+        wrong = (second > 12).reindex(range(int(codes.max()) + 1), fill_value=False).to_numpy(bool)
+        rows.refuse(name, wrong[codes], f"a month in the middle, as other rows have, or {layout}")
         return "day"
     if (second > 12).any() or (first == second).all():
         return "month"

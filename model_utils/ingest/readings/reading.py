@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,53 +11,27 @@ import pandas as pd
 
 from model_utils.cities import City
 from model_utils.errors import InputError
-from model_utils.ingest.readings import (
-    china_national,
-    cpcb_ccr,
-    cpcb_daily,
-    epa_aqs,
-    openaq_csv,
-    openaq_json,
-    plain,
-    uci_beijing,
-    wide,
+from model_utils.ingest.readings.files import files_of
+from model_utils.ingest.readings.formats.combining import ReadingOptions
+from model_utils.ingest.readings.formats.opening import holds_answers, tables_in
+from model_utils.ingest.readings.formats.specification import (
+    LISTED,
+    Format,
+    position,
+    read_format,
+    shipped_formats,
+    with_columns,
 )
-from model_utils.ingest.readings.encoding import decoded
-from model_utils.ingest.readings.formats import table
-from model_utils.ingest.readings.formats.specification import read_format, shipped_formats
+from model_utils.ingest.readings.formats.table import read
 from model_utils.ingest.readings.hours import HourStamp
 from model_utils.ingest.readings.records import StationRecords
-from model_utils.ingest.readings.source import Source
-from model_utils.ingest.readings.stations import read_stations
-from model_utils.ingest.readings.text import Decimal, open_parquet, open_text
+from model_utils.ingest.readings.stations import matched, read_stations
+from model_utils.ingest.readings.text import Decimal
 
-_MODULES: dict[str, Callable[[Source], StationRecords]] = {
-    cpcb_daily.NAME: cpcb_daily.read,
-    cpcb_ccr.NAME: cpcb_ccr.read,
-    uci_beijing.NAME: uci_beijing.read,
-    openaq_csv.NAME: openaq_csv.read,
-    openaq_json.NAME: openaq_json.read,
-    china_national.NAME: china_national.read,
-    epa_aqs.HOURLY: epa_aqs.read_hourly,
-    epa_aqs.DAILY: epa_aqs.read_daily,
-    plain.NAME: plain.read,
-    wide.NAME: wide.read,
-}
-FORMATS = (*_MODULES, *shipped_formats())
+FORMATS = tuple(shipped_formats())
 """The formats, by the names that --readings-format takes."""
 
-_HEADERS: dict[str, Callable[[tuple[str, ...]], bool]] = {
-    cpcb_daily.NAME: cpcb_daily.matches,
-    uci_beijing.NAME: uci_beijing.matches,
-    openaq_csv.NAME: openaq_csv.matches,
-    china_national.NAME: china_national.matches,
-    epa_aqs.HOURLY: lambda names: epa_aqs.matches(names, epa_aqs.HOURLY),
-    epa_aqs.DAILY: lambda names: epa_aqs.matches(names, epa_aqs.DAILY),
-    plain.NAME: plain.matches,
-    **{name: format.matches for name, format in shipped_formats().items()},
-}
-_SUFFIXES = (".csv", ".txt", ".tsv", ".gz", ".json", ".parquet", ".xlsx", ".xls")
-_PLACES = "stations.csv"
+_PLAIN = "plain"
 
 
 def read_readings(
@@ -75,7 +48,7 @@ def read_readings(
     """Reads station readings as an agency exported them.
 
     Args:
-        path: A file, or a folder with files of one format and perhaps a stations.csv with coordinates.
+        path: A file, a zip archive, or a folder, with tables of one format and perhaps a stations.csv with coordinates.
         city: Whose readings these are.
         format: One of `FORMATS`, a YAML file that describes a format, or None to detect it from the files' content.
         timezone: IANA zone of times that name none; some formats have one by default.
@@ -94,22 +67,22 @@ def read_readings(
         raise InputError(
             f"--readings-format: found {format!r}, expected one of {', '.join(FORMATS)}, or a YAML file with a format"
         )
-    if columns and format not in (None, plain.NAME):
+    if columns and format not in (None, _PLAIN):
         raise InputError(f"--columns: names the columns of a plain table, and --readings-format says {format}")
-    files, places = _files(path)
+    files, places = files_of(path)
     listed = read_stations(places) if places else None
     files, notes = _without_texts(files, city, listed)
-    if format is None and columns:
-        format = plain.NAME
     if format is None:
-        format = detect(files[0], city, listed)
-        for file in files[1:]:
+        format = _PLAIN if columns else detect(files[0], city, listed)
+        for file in () if columns else files[1:]:
             if (other := detect(file, city, listed)) != format:
                 raise InputError(f"{file}: found {other}, but {files[0]} is {format}, expected one format in a folder")
-    source = Source(files, listed, city, timezone, hour_stamp, unit, columns or {}, time_format, decimal, notes)
-    described = own or shipped_formats().get(format)
-    records = table.read(described, source) if described else _MODULES[format](source)
-    return replace(records, files=(places, *records.files)) if places else records
+    described = own or shipped_formats()[format]
+    if columns:
+        described = with_columns(described, columns)
+    options = ReadingOptions(city, listed, timezone, hour_stamp, unit, time_format, decimal)
+    records = read(described, files, options, notes)
+    return replace(records, files=tuple(dict.fromkeys((places, *records.files)))) if places else records
 
 
 def detect(path: Path, city: City, listed: pd.DataFrame | None = None) -> str:
@@ -136,21 +109,36 @@ def _fitting(path: Path, city: City, listed: pd.DataFrame | None) -> list[str]:
     Raises:
         InputError: It is not readable.
     """
-    if path.suffix.casefold() == ".parquet":
-        return _known(open_parquet(path)[0], city, listed)
-    if decoded(path, head=True)[0].lstrip()[:1] in (b"{", b"["):
-        return [openaq_json.NAME]
-    below = {name: format.matches for name, format in shipped_formats().items() if format.recognised_by.above}
-    for name, is_header in {cpcb_ccr.NAME: cpcb_ccr.is_header, **below}.items():
-        with suppress(InputError):  # nowhere does a line look like its header
-            open_text(path, is_header, head=True)
-            return [name]
-    return _known(open_text(path, head=True).names, city, listed)
+    formats = shipped_formats()
+    if holds_answers(path):
+        return [name for name, format in formats.items() if format.recognised_by.answers]
+    for name, format in formats.items():
+        if format.recognised_by.above:
+            with suppress(InputError):  # nowhere does a line look like its header
+                if any(format.matches(table.names) for table in tables_in(path, format.matches, head=True)):
+                    return [name]
+    headers = [table.names for table in tables_in(path, head=True)]
+    of_list = [name for name, format in formats.items() if format.recognised_by.stations == LISTED]
+    known = [
+        name
+        for name, format in formats.items()
+        if not format.recognised_by.answers and name not in of_list and any(map(format.matches, headers))
+    ]
+    return known or [
+        name for name in of_list if any(_has_listed_stations(formats[name], names, city, listed) for names in headers)
+    ]
 
 
-def _known(names: tuple[str, ...], city: City, listed: pd.DataFrame | None) -> list[str]:
-    found = [name for name, matches in _HEADERS.items() if matches(names)]
-    return found or ([wide.NAME] if wide.matches(names, city, listed) else [])
+def _has_listed_stations(format: Format, names: tuple[str, ...], city: City, listed: pd.DataFrame | None) -> bool:
+    """Whether all columns behind the first are stations of a list; any other column could be anything."""
+    begin = len(format.recognised_by.first)
+    if any(position(names[at : at + 1], name) is None for at, name in enumerate(format.recognised_by.first)):
+        return False
+    if listed is None:
+        own = [station.name for station in city.stations]
+        listed = pd.DataFrame({"station": own, "aliases": [()] * len(own)})
+    stations = [name for name in names[begin:] if name]
+    return bool(stations) and len(matched(dict.fromkeys(stations, ""), listed)) == len(set(stations)) == len(stations)
 
 
 def _without_texts(
@@ -169,20 +157,3 @@ def _without_texts(
         return files, []
     kept = tuple(file for file in files if file not in set(texts))
     return kept, [f"{file.name} is left out: a text file of no known format" for file in texts]
-
-
-def _files(path: Path) -> tuple[tuple[Path, ...], Path | None]:
-    """The files with readings at a path, and the list of stations that came with them."""
-    if path.is_file():
-        return (path,), None
-    if not path.is_dir():
-        raise InputError(f"{path}: not found, expected a file or folder of station readings")
-    files = []
-    for folder, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
-        files += [Path(folder) / name for name in names if not name.startswith(".")]
-    files = [file for file in files if file.suffix.casefold() in _SUFFIXES and file.name != _PLACES]
-    if not files:
-        raise InputError(f"{path}: found no file with readings ({', '.join(_SUFFIXES)})")
-    places = path / _PLACES
-    return tuple(sorted(files)), places if places.is_file() else None

@@ -6,20 +6,19 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from model_utils.errors import InputError
-from model_utils.ingest.readings.encoding import decoded
+from model_utils.ingest.readings.files import decoded
 
 SPREADSHEET_ERRORS = ("#n/a", "#na", "#ref!", "#value!", "#div/0!", "#num!", "#name?", "#null!")
 """What a spreadsheet leaves in a cell whose formula failed, in small letters."""
@@ -44,19 +43,32 @@ class Rows:
         columns: A column each of the file's that were asked for, by name; text without surrounding spaces.
         decimal_comma: Whether numbers are written 12,5.
         where: Says of a row, counted from 0, which file and line holds it.
+        serial_dates: Whether a time can be the number of days since 1899-12-30, as spreadsheets keep it.
     """
 
     path: Path
     columns: dict[str, Any]
     decimal_comma: bool
     where: Callable[[int], str]
+    serial_dates: bool = False
+    _known: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
     def texts(self, name: str) -> pd.Series:
         """A column as text."""
-        return pd.Series(self.columns[name].to_pandas(), dtype="str").reset_index(drop=True)
+        words, codes = self.distinct(name)
+        return pd.Series(words.array.take(codes))
+
+    def distinct(self, name: str) -> tuple[pd.Series, NDArray[np.int_]]:
+        """The different words of a column in the order in which they come, and the place of each row's word in them."""
+        if name not in self._known:
+            encoded = pc.dictionary_encode(self.columns[name].combine_chunks())
+            words = pd.Series(encoded.dictionary.to_pandas(), dtype="str")
+            self._known[name] = words, np.asarray(encoded.indices)
+        known: tuple[pd.Series, NDArray[np.int_]] = self._known[name]
+        return known
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """A column as numbers, NaN where a word says that there is none.
@@ -64,6 +76,24 @@ class Rows:
         Raises:
             InputError: Naming line, column and value of the first that is neither.
         """
+        numbers = self._bare_numbers(name)
+        return self._numbers_among_words(name) if numbers is None else np.asarray(numbers, dtype=np.float64)
+
+    def _bare_numbers(self, name: str) -> Any:
+        """The column's numbers, NaN where cells are empty; None where there are words among them."""
+        if (name, float) not in self._known:
+            words = self.columns[name]
+            try:
+                numbers = pc.cast(pc.if_else(pc.equal(words, ""), None, words), pa.float64()).to_numpy()
+            except pa.ArrowInvalid:
+                numbers = None
+            else:  # nan and inf are words here
+                empty = pc.sum(pc.equal(words, "")).as_py() or 0
+                numbers = numbers if np.isfinite(numbers).sum() + empty == len(numbers) else None
+            self._known[name, float] = numbers
+        return self._known[name, float]
+
+    def _numbers_among_words(self, name: str) -> NDArray[np.float64]:
         words = self.columns[name]
         known = pc.invert(pc.is_in(pc.utf8_lower(words), value_set=pa.array(MISSING)))
         words = pc.if_else(known, words, None)
@@ -88,11 +118,14 @@ class Rows:
         words = pc.if_else(grouped, pc.replace_substring(words, mark, ""), words)
         return pc.replace_substring(words, ",", ".") if self.decimal_comma else words
 
-    def missing_by_kind(self, name: str) -> dict[str, int]:
-        """How many cells hold a word in place of a number, by kind; empty cells are none."""
+    def missing_by_kind(self, name: str, usual: Sequence[str] = ()) -> dict[str, int]:
+        """How many cells hold a word in place of a number, by kind; empty cells and usual words are none."""
+        if self._bare_numbers(name) is not None:
+            return {}
         small = pc.utf8_lower(self.columns[name])
+        unusual = {*MISSING} - {"", *SPREADSHEET_ERRORS} - {word.casefold() for word in usual}
         errors = pc.is_in(small, value_set=pa.array(SPREADSHEET_ERRORS))
-        words = pc.is_in(small, value_set=pa.array([word for word in MISSING if word not in ("", *SPREADSHEET_ERRORS)]))
+        words = pc.is_in(small, value_set=pa.array(sorted(unusual), pa.string()))
         below = pc.match_substring_regex(self.columns[name], _BELOW_DETECTION)
         kinds = {"words such as NA or --": words, "spreadsheet errors": errors, "below the limit of detection": below}
         counts = {kind: int(pc.sum(found).as_py() or 0) for kind, found in kinds.items()}
@@ -101,7 +134,12 @@ class Rows:
     def taken(self, positions: NDArray[np.intp]) -> Rows:
         """Some of the rows, which still know their lines."""
         columns = {name: words.take(pa.array(positions)) for name, words in self.columns.items()}
-        return Rows(self.path, columns, self.decimal_comma, lambda row: self.where(int(positions[row])))
+        return replace(self, columns=columns, where=lambda row: self.where(int(positions[row])), _known={})
+
+    def having(self, name: str, words: Any) -> Rows:
+        """These rows with a column of text more, or another one of that name."""
+        known = {key: value for key, value in self._known.items() if key != name and name not in tuple(key)}
+        return replace(self, columns={**self.columns, name: words}, _known=known)
 
     def refuse(self, name: str, wrong: Any, expected: str) -> None:
         """Raises an InputError for the first row where `wrong` (N booleans) is true."""
@@ -109,6 +147,21 @@ class Rows:
         if rows.size:
             found = str(self.columns[name][int(rows[0])])
             raise InputError(f"{self.where(int(rows[0]))}: {name} is {found[:60]!r}, expected {expected}")
+
+
+def without_empty(rows: Rows) -> Rows:
+    """The rows without spaces around cells, and without those of empty cells only, as spreadsheets leave behind.
+
+    Raises:
+        InputError: No row is left.
+    """
+    trimmed = replace(rows, columns={name: pc.utf8_trim_whitespace(words) for name, words in rows.columns.items()})
+    empty = np.ones(len(rows), dtype=bool)
+    for words in trimmed.columns.values():
+        empty &= np.asarray(pc.equal(words, ""))
+    if empty.all():
+        raise InputError(f"{rows.path}: found a header and no rows")
+    return trimmed.taken(np.flatnonzero(~empty)) if empty.any() else trimmed
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
@@ -123,7 +176,28 @@ def joined(parts: Sequence[Rows]) -> Rows:
         part = int(np.searchsorted(starts, row, side="right")) - 1
         return parts[part].where(row - int(starts[part]))
 
-    return Rows(parts[0].path, columns, parts[0].decimal_comma, where)
+    return replace(parts[0], columns=columns, where=where, _known={})
+
+
+class Table(Protocol):
+    """A table whose header has been found, in whatever file.
+
+    Attributes:
+        path: The file; of a workbook with the sheet's name behind it.
+        names: The header's cells without surrounding spaces; one may be there twice.
+        preamble: The cells of the lines above the header.
+    """
+
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+    @property
+    def names(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def preamble(self) -> tuple[tuple[str, ...], ...]: ...  # noqa: D102
+
+    def rows(self, wanted: dict[str, int], footer: Callable[[str], bool] | None = None) -> Rows:
+        """Reads columns, as `TextTable.rows` does."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -135,7 +209,7 @@ class TextTable:
         names: The header's cells without surrounding spaces; one may be there twice.
         preamble: The cells of the lines above the header.
         delimiter: What stands between cells.
-        encoding: How the bytes were read; 'latin-1' is a guess that the caller states.
+        encoding: How the bytes were read; 'latin-1' and 'gb18030' are guesses that the caller states.
         decimal: What separates decimals: a comma where cells are separated by semicolons.
     """
 
@@ -188,22 +262,13 @@ class TextTable:
         if ragged:
             at_line = next((at for at, cells in self._lines() if cells != len(self.names)), self._first_line)
             raise InputError(f"{self.path}: line {at_line}: {ragged[0]}")
-        trimmed = {name: pc.utf8_trim_whitespace(table[str(position)]) for name, position in wanted.items()}
-        empty: Any = None
-        for words in trimmed.values():
-            empty = pc.equal(words, "") if empty is None else pc.and_(empty, pc.equal(words, ""))
-        kept = np.flatnonzero(~np.asarray(empty)) if empty is not None else np.arange(table.num_rows)
-        if kept.size == 0:
-            raise InputError(f"{self.path}: found a header and no rows")
-        if kept.size < table.num_rows:  # rows of delimiters only, as spreadsheets leave behind
-            trimmed = {name: words.take(pa.array(kept)) for name, words in trimmed.items()}
 
         def where(row: int) -> str:
             whole = (at for at, cells in self._lines() if cells == len(self.names))
-            line = next((at for number, at in enumerate(whole) if number == kept[row]), 0)
-            return f"{self.path}: line {line}"
+            return f"{self.path}: line {next((at for number, at in enumerate(whole) if number == row), 0)}"
 
-        return Rows(self.path, trimmed, self.decimal == ",", where)
+        columns = {name: table[str(position)] for name, position in wanted.items()}
+        return without_empty(Rows(self.path, columns, self.decimal == ",", where))
 
     def _lines(self) -> Iterator[tuple[int, int]]:
         """Line and number of cells of each row that is not empty; slow, for messages only."""
@@ -218,7 +283,8 @@ def open_text(path: Path, is_header: Callable[[Sequence[str]], bool] | None = No
     """Opens a text file and finds its header.
 
     Args:
-        path: UTF-8, UTF-16 with a byte order mark, or else Latin-1; gzip or plain; , ; or tab between cells.
+        path: UTF-8, UTF-16 with a byte order mark, or else GB 18030 or Latin-1; gzip or plain; cells between , ; or
+            tabs.
         is_header: Says of a line's cells whether they are the header; by default the first line that is not blank is.
         head: Read the beginning only, to see what the file is.
 
@@ -244,34 +310,6 @@ def open_text(path: Path, is_header: Callable[[Sequence[str]], bool] | None = No
     raise InputError(
         f"{path}: {'found no header' if data.strip() else 'the file is empty'}, expected a table of readings"
     )
-
-
-def open_parquet(path: Path) -> tuple[tuple[str, ...], Callable[[dict[str, int]], Rows]]:
-    """Names of the columns of a Parquet file, and a function that reads some as `TextTable.rows` does.
-
-    Raises:
-        InputError: Not readable as Parquet.
-    """
-    try:
-        names = tuple(str(name).strip() for name in pq.read_schema(path).names)
-    except (OSError, UnicodeError, pa.ArrowException) as error:
-        raise InputError(f"{path}: not readable as Parquet ({' '.join(str(error).split())[:120]})") from None
-
-    def rows(wanted: dict[str, int]) -> Rows:
-        try:
-            table = pq.read_table(path, partitioning=None, use_threads=False)
-            table.validate(full=True)  # a damaged file's texts need not be text
-            columns = {
-                name: pc.utf8_trim_whitespace(pc.fill_null(pc.cast(table.column(position), pa.string()), ""))
-                for name, position in wanted.items()
-            }
-        except (OSError, UnicodeError, pa.ArrowException) as error:
-            raise InputError(f"{path}: not readable as Parquet ({' '.join(str(error).split())[:120]})") from None
-        if table.num_rows == 0:
-            raise InputError(f"{path}: found a header and no rows")
-        return Rows(path, columns, False, lambda row: f"{path}: row {row + 1}")
-
-    return names, rows
 
 
 def _count_lines(data: bytes) -> int:

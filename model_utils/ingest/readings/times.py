@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 
 from model_utils.errors import InputError
 from model_utils.ingest.readings.text import Rows
@@ -30,7 +29,7 @@ def time_zone(name: str) -> ZoneInfo:
 
 def are_dates(rows: Rows, name: str) -> bool:
     """Whether the column holds dates without a clock throughout."""
-    return bool(pc.all(pc.match_substring_regex(rows.columns[name], _DATE_ONLY)).as_py())
+    return bool(rows.distinct(name)[0].str.match(_DATE_ONLY).all())
 
 
 def have_zone(rows: Rows, name: str) -> bool:
@@ -39,9 +38,10 @@ def have_zone(rows: Rows, name: str) -> bool:
     Raises:
         InputError: Some do and some do not.
     """
-    zoned = np.asarray(pc.match_substring_regex(rows.columns[name], _ZONE))
-    if zoned.any():
-        rows.refuse(name, ~zoned, "a time with its offset from UTC, as other rows have")
+    words, codes = rows.distinct(name)
+    zoned = words.str.contains(_ZONE).to_numpy(bool)
+    if zoned.any() and not zoned.all():
+        rows.refuse(name, ~zoned[codes], "a time with its offset from UTC, as other rows have")
     return bool(zoned.any())
 
 
@@ -51,25 +51,13 @@ def iso_times(rows: Rows, name: str, zoned: bool) -> pd.Series:
     Raises:
         InputError: Naming the first row that holds none from 1970 to 2100.
     """
-    words = rows.texts(name)
+    words, codes = rows.distinct(name)
     dated = words.where(words.str.contains(_DATE, regex=True))
     times = pd.to_datetime(dated, format="ISO8601", errors="coerce", utc=zoned)
-    return checked(rows, name, times, "a date or time from 1970 to 2100 such as 2020-01-31T05:00")
-
-
-def formatted_times(rows: Rows, name: str, formats: tuple[str, ...]) -> pd.Series:
-    """A column of clock times in the one of the `strptime` formats that fits the first row.
-
-    Raises:
-        InputError: Naming the first row that it does not fit.
-    """
-    words = rows.texts(name)
-    for layout in formats:
-        if pd.notna(pd.to_datetime(words.iloc[0], format=layout, errors="coerce")):
-            break
-    times = pd.to_datetime(words, format=layout, errors="coerce")
-    example = pd.Timestamp(2020, 1, 31, 5).strftime(layout)
-    return checked(rows, name, times, f"a time from 1970 to 2100 such as {example}")
+    expected = "a date or time from 1970 to 2100 such as 2020-01-31T05:00"
+    if not times.dt.year.between(1970, 2100).all():
+        return checked(rows, name, times.take(codes).reset_index(drop=True), expected)
+    return pd.Series(times.dt.as_unit("us").array.take(codes))
 
 
 def checked(rows: Rows, name: str, times: pd.Series, expected: str) -> pd.Series:

@@ -1,313 +1,320 @@
-"""Tables of a format that a YAML file describes."""
+"""Tables of readings, read as their format says."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from model_utils.cities import plain_letters
 from model_utils.errors import InputError
-from model_utils.ingest.readings.clocks import in_iso
-from model_utils.ingest.readings.formats.specification import (
-    CITY,
-    PARTS,
-    PM25_WITH_UNIT,
-    WRITTEN,
-    Format,
-    StationColumns,
-    position,
-)
-from model_utils.ingest.readings.headers import pm25_columns, weather_columns
-from model_utils.ingest.readings.hours import first_instrument
+from model_utils.ingest.readings.files import SUFFIXES
+from model_utils.ingest.readings.formats.combining import Findings, ReadingOptions, some, station_records
+from model_utils.ingest.readings.formats.functions import CHOICES, portal_name
+from model_utils.ingest.readings.formats.layout import Layout, layout_of
+from model_utils.ingest.readings.formats.opening import open_table
+from model_utils.ingest.readings.formats.row_times import row_times
+from model_utils.ingest.readings.formats.selecting import left_out, nothing_found, rows_meant
+from model_utils.ingest.readings.formats.specification import CITY, COMPASS, TOLD, WRITTEN, Format, folded
+from model_utils.ingest.readings.hours import HourStamp, first_instrument
 from model_utils.ingest.readings.records import StationRecords
-from model_utils.ingest.readings.source import Gathered, Source, some
 from model_utils.ingest.readings.stations import matched
-from model_utils.ingest.readings.text import Rows, open_parquet
-from model_utils.ingest.readings.times import iso_times
+from model_utils.ingest.readings.text import Rows, Table, joined
+from model_utils.ingest.readings.times import time_zone
+from model_utils.ingest.weather.quantities import known_unit
 
-_MARGIN = 0.5  # degrees around the city that a nationwide table is cut to
-
-
-@dataclass(frozen=True)
-class _File:
-    """One file: its header, and a function that reads columns by their positions in it."""
-
-    path: Path
-    names: tuple[str, ...]
-    rows: Callable[[dict[str, int]], Rows]
-
-    def has(self, column: str) -> bool:
-        return position(self.names, column) is not None
-
-    def first(self, columns: Sequence[str]) -> str:
-        """The first of several names of a column that the header has, as the header writes it.
-
-        Raises:
-            InputError: It has none.
-        """
-        for column in columns:
-            if (at := position(self.names, column)) is not None:
-                return self.names[at]
-        raise InputError(f"{self.path}: column {' or '.join(columns)} is missing, found {', '.join(self.names)[:120]}")
+_STATION = "the file's station"  # a column that the file has not
+_POINTS = ("N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW")
+_TIMES = ("date", "utc", "clock")
 
 
-def read(format: Format, source: Source) -> StationRecords:
+def read(format: Format, files: Sequence[Path], options: ReadingOptions, notes: Sequence[str] = ()) -> StationRecords:
     """Reads files of a format.
+
+    Args:
+        format: The format.
+        files: The files.
+        options: What they do not say.
+        notes: What showed before they were read.
 
     Raises:
         InputError: Naming the file, line and column that is wrong.
     """
-    return replace(_read(format, source), low_cost=format.low_cost)
+    return _Reader(format, tuple(files), options, list(notes)).read()
 
 
-def _read(format: Format, source: Source) -> StationRecords:
-    gathered = Gathered()
-    counts: dict[str, int] = {}
-    frames = []
-    for path in source.files:
-        file = _opened(path, format, source)
-        if not format.matches(file.names):
-            raise InputError(f"{path}: expected {_header(format)}, found {', '.join(file.names)[:120]}")
-        frame = (_long if format.station else _wide)(format, file, source, gathered, counts)
-        if frame is not None:
-            frames.append(frame)
-    if not frames:
-        where = f" within {_MARGIN} degrees of {source.city.name}" if format.nationwide else ""
-        raise InputError(f"{source.files[0]}: found no row of PM2.5{where}{_told(counts)}")
-    table = pd.concat(frames, ignore_index=True)
-    time = "date" if format.time.period == "day" else "utc" if "utc" in table else "clock"
-    if format.instrument:
-        table, note = first_instrument(table, [f"instrument {name}" for name in format.instrument], time)
-        gathered.notes += [note.replace("instrument ", "")] if note else []
-    gathered.tables.append(table[[name for name in table.columns if not name.startswith("instrument ")]])
-    gathered.notes += [f"{count} rows left out: {why}" for why, count in counts.items()]
-    gathered.notes += format.notes
-    if time == "date":
-        gathered.notes.append("daily means of local days")
-        return gathered.records(source, format.name, stamp=None)
-    if not format.time.documented and source.hour_stamp is None:
-        gathered.notes.append(
-            f"the provider does not say which end of its hour a time is: the {format.time.stamp} is assumed; "
-            "--hour-stamp decides otherwise"
-        )
-    own = source.city.time_zone if format.time.zone == CITY else format.time.zone
-    zone = source.zone(own) if time == "clock" else None
-    return gathered.records(source, format.name, source.hour_stamp or format.time.stamp, zone)
+class _Reader:
+    """Reads files of one format: their columns, of these the rows that are meant, and of those the readings."""
 
+    def __init__(self, format: Format, files: tuple[Path, ...], options: ReadingOptions, notes: list[str]) -> None:
+        self.format, self.files, self.options = format, files, options
+        self.findings = Findings(notes=notes)
+        self.layouts: list[Layout] = []
+        self.stations: dict[str, str] = {}  # what the files call them, and the list of stations
 
-def _opened(path: Path, format: Format, source: Source) -> _File:
-    if path.suffix.casefold() == ".parquet":
-        return _File(path, *open_parquet(path))
-    table = source.open(path, format.matches if format.recognised_by.above else None)
-    return _File(path, table.names, table.rows)
+    def read(self) -> StationRecords:
+        format, notes = self.format, self.findings.notes
+        frames = self._frames()
+        time = next(name for name in _TIMES if name in frames[0])
+        if any(time not in frame for frame in frames):
+            raise InputError(
+                f"{self.files[0].parent}: found hours beside daily values in other files, expected one of them"
+            )
+        table = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+        if format.choice:
+            table, more = CHOICES[format.choice.by](table, ["station", *format.instrument, time])
+            notes += more
+        weather = table[table["measured"] != "pm25"] if format.measured else None
+        table = table[table["measured"] == "pm25"] if format.measured else table
+        if table.empty:
+            raise InputError(f"{self.files[0]}: found {nothing_found(format, self.options, self.findings)}")
+        if format.instrument:
+            table, note = first_instrument(table, list(format.instrument), time)
+            notes += [note] if note else []
+        if weather is not None:
+            table = self._with_weather(table, weather, time)
+        if "incomplete" in table and (thin := int(table["incomplete"].sum())):
+            notes.append(f"{thin} daily means rest on under 75 % of their hours and are no labels")
+        notes += [*left_out(format, self.findings), *format.notes, *self._about_stations(table)]
+        stamp, zone = self._stamp(time)
+        records = station_records(table, self.findings, self.options, self.files, format.name, stamp, zone)
+        return replace(records, low_cost=format.low_cost)
 
+    def _frames(self) -> list[pd.DataFrame]:
+        """The readings; files of one layout are converted at once, for an archive may have thousands."""
+        runs: list[tuple[Layout, list[Rows]]] = []
+        for path in self.files:
+            table = open_table(path, self.format, self.options.decimal, self.findings.notes)
+            if table is None:
+                continue
+            layout = layout_of(self.format, table, self.options, self.findings)
+            rows = table.rows(layout.positions, _is_footer if self.format.footer else None)
+            rows = rows_meant(self.format, layout, rows, self.options, self.findings)
+            if not len(rows):
+                continue
+            rows = self._with_station(rows, table)
+            self.layouts.append(layout)
+            alike = runs and layout == runs[-1][0] and rows.decimal_comma == runs[-1][1][0].decimal_comma
+            if alike and self.format.time.period != "either":  # where it is, each file's times say it
+                runs[-1][1].append(rows)
+            else:
+                runs.append((layout, [rows]))
+        if not runs:
+            raise InputError(f"{self.files[0]}: found {nothing_found(self.format, self.options, self.findings)}")
+        if self.options.listed is not None and self.format.station and self.format.station.preamble:
+            found = matched(dict.fromkeys(self.stations, ""), self.options.listed)
+            self.stations |= {name: str(self.options.listed["station"].iloc[row]) for name, row in found.items()}
+        frame = self._long if self.format.station else self._wide
+        return [frame(layout, joined(parts) if len(parts) > 1 else parts[0]) for layout, parts in runs]
 
-def _long(
-    format: Format, file: _File, source: Source, gathered: Gathered, counts: dict[str, int]
-) -> pd.DataFrame | None:
-    """Rows of one station each."""
-    assert format.station
-    assert format.pm25
-    station, value = format.station, file.first(format.pm25.columns)
-    weather = {column: of for column, of in format.weather.items() if file.has(column)}
-    headed, unread = weather_columns(file.names) if format.weather_headings else ({}, [])
-    gathered.leave_out(unread, file.path)
-    wanted = [value, *_time_names(format, file), *weather]
-    wanted += [file.first([selection.column]) for selection in format.rows]
-    wanted += [file.first([name]) for name in (*format.instrument, format.pm25.unit_column, station.column) if name]
-    known = (station.shown_name, station.latitude, station.longitude)
-    wanted += [name for name in known if name and (file.has(name) or format.nationwide)]
-    columns = {name: _at(file, name) for name in wanted} | {name: at for name, (at, _) in headed.items()}
-    rows = _selected(format, file.rows(columns), counts)
-    if len(rows) and format.nationwide:
-        rows = _near(rows, station, source, counts)
-    if len(rows) == 0:
-        return None
-    heading = next((unit for at, unit in pm25_columns(file.names) if at == _at(file, value)), None)
-    unit = format.pm25.unit or heading or ""
-    units = rows.texts(format.pm25.unit_column) if format.pm25.unit_column else pd.Series(unit, index=range(len(rows)))
-    names = _stations(station, rows, file.path, source)
-    frame = pd.DataFrame({"station": names, "pm25": source.micrograms(rows.numbers(value), units, rows.where)})
-    gathered.note_missing(rows, value)
-    read_units = {}
-    for column, (quantity, unit) in weather.items():
-        frame[quantity], read_units[quantity] = rows.numbers(column), unit
-    for quantity, (_, unit) in headed.items():
-        frame[quantity], read_units[quantity] = rows.numbers(quantity), unit
-    for name in format.instrument:
-        frame[f"instrument {name}"] = rows.texts(name)
-    times = _times(format, rows, source, _time_names(format, file))
-    frame[times.name] = times
-    gathered.weather_in(read_units, file.path)
-    places = pd.DataFrame({"station": names})
-    places["station_name"] = rows.texts(station.shown_name) if station.shown_name in rows.columns else ""
-    for name, column in (("latitude", station.latitude), ("longitude", station.longitude)):
-        places[name] = rows.numbers(column) if column in rows.columns else np.nan
-    gathered.places.append(places.drop_duplicates(ignore_index=True))
-    return frame
+    def _long(self, layout: Layout, rows: Rows) -> pd.DataFrame:
+        """Rows of one station each."""
+        format, named, findings = self.format, layout.named, self.findings
+        assert format.station
+        times = row_times(format.time, layout.time, named.get(format.time.end, ""), rows, self.options)
+        frame = pd.DataFrame({"station": self._station(layout, rows), times.name: times})
+        if format.measured:
+            words = {format.measured.pm25: "pm25", **format.measured.weather}
+            frame["measured"] = rows.texts(named[format.measured.column]).str.lower().map(words)
+            frame["unit"] = rows.texts(named[format.pm25.unit_column]) if format.pm25 else ""
+        frame["pm25"] = self._readings(layout, rows, frame)
+        units = {}
+        for column, quantity, unit in layout.weather:
+            if unit == COMPASS:
+                degrees = {point: 22.5 * number for number, point in enumerate(_POINTS)}
+                frame[quantity], units[quantity] = rows.texts(column).map(degrees).astype("float64"), "deg"
+            else:
+                frame[quantity], units[quantity] = rows.numbers(column), unit
+        findings.weather_in(units, rows.path)
+        for name in format.instrument:
+            numbers = pd.to_numeric(rows.texts(named[name]), errors="coerce")
+            frame[name] = numbers if numbers.notna().all() else rows.texts(named[name])
+        for name in format.choice.columns if format.choice else ():
+            frame[name] = rows.texts(named[name]) if name in named else ""
+        findings.places.append(self._places(layout, rows, frame["station"]))
+        return frame
 
+    def _wide(self, layout: Layout, rows: Rows) -> pd.DataFrame:
+        """A column for each station."""
+        times = row_times(self.format.time, layout.time, "", rows, self.options)
+        values = np.stack([rows.numbers(name) for name in layout.stations], axis=1)
+        for name in layout.stations:
+            self.findings.count(rows.missing_by_kind(name), self.findings.words)
+        self._note_assumed_unit(True)
+        values = self.options.micrograms(values.ravel(), "", rows)
+        station = np.tile(np.array(layout.stations, dtype=object), len(rows))
+        frame = pd.DataFrame({"station": station, times.name: times.repeat(len(layout.stations)).array, "pm25": values})
+        return frame.astype({"station": "str"})
 
-def _wide(
-    format: Format, file: _File, source: Source, gathered: Gathered, counts: dict[str, int]
-) -> pd.DataFrame | None:
-    """A column for each station, behind those that the header begins with."""
-    lead = len(format.recognised_by.first)
-    stations = [name for name in file.names[lead:] if name]
-    if len(set(file.names)) < len(file.names):
-        raise InputError(f"{file.path}: a station is there twice, expected one column a station")
-    if source.places is not None:
-        mine = set(matched(dict.fromkeys(stations, ""), source.places))
-        if unlisted := [name for name in stations if name not in mine]:
-            gathered.notes.append(f"stations that stations.csv does not list are left out ({some(unlisted)})")
-        stations = [name for name in stations if name in mine]
-        if not stations:
-            found = ", ".join(file.names[lead:])[:60]
-            raise InputError(f"{file.path}: none of its stations is in stations.csv, found {found}")
-    times = _time_names(format, file)
-    selected = [file.first([selection.column]) for selection in format.rows]
-    rows = _selected(format, file.rows({name: _at(file, name) for name in (*times, *selected, *stations)}), counts)
-    if len(rows) == 0:
-        return None
-    time = _times(format, rows, source, times)
-    values = np.stack([rows.numbers(name) for name in stations], axis=1)
-    for name in stations:
-        gathered.note_missing(rows, name)
-    units = pd.Series("", index=range(values.size))
-    frame = pd.DataFrame(
-        {
-            "station": np.tile(np.array(stations, dtype=object), len(rows)),
-            "pm25": source.micrograms(values.ravel(), units, lambda row: rows.where(row // len(stations))),
-            time.name: np.repeat(time.to_numpy(), len(stations)),
-        }
-    )
-    if time.name == "utc":
-        frame["utc"] = frame["utc"].dt.tz_localize("UTC")
-    return frame.astype({"station": "str"})
+    def _readings(self, layout: Layout, rows: Rows, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """The readings in ug/m3; weather that has rows of its own stays as it is."""
+        assert self.format.pm25
+        of, reading = self.format.pm25, None
+        for column, heading in layout.pm25.items():
+            self.findings.count(rows.missing_by_kind(column, of.missing), self.findings.words)
+            units = rows.texts(layout.named[of.unit_column]) if of.unit_column in layout.named else of.unit or heading
+            values = rows.numbers(column)
+            if "measured" in frame:
+                mine = np.flatnonzero(frame["measured"] == "pm25")
+                values = values.copy()
+                values[mine] = self.options.micrograms(values[mine], frame["unit"].iloc[mine], rows.taken(mine))
+            else:
+                self._note_assumed_unit(units == "" if isinstance(units, str) else bool((units == "").any()))
+                values = self.options.micrograms(values, units, rows)
+            if reading is None:
+                reading = values
+                continue
+            if differ := int(((reading != values) & ~np.isnan(reading) & ~np.isnan(values)).sum()):
+                self.findings.notes.append(
+                    f"{rows.path.name}: PM2.5 columns differ in {differ} rows; the first is taken"
+                )
+            reading = np.where(np.isnan(reading), values, reading)
+        assert reading is not None
+        return reading
 
+    def _note_assumed_unit(self, unnamed: bool) -> None:
+        """Of a table that nobody documents, what is assumed is said."""
+        if unnamed and self.options.unit is None and self.format.time.zone == TOLD:
+            self.findings.notes.append("readings without a unit are taken as ug/m3; --unit decides otherwise")
 
-def _at(file: _File, name: str) -> int:
-    at = position(file.names, name)
-    assert at is not None
-    return at
-
-
-def _time_names(format: Format, file: _File) -> tuple[str, ...]:
-    """The columns of the time, as the header writes them."""
-    time = format.time
-    if time.parts:
-        return tuple(file.first([name]) for name in time.parts)
-    if len(time.columns) == 2 and all(file.has(name) for name in time.columns):
-        return tuple(file.first([name]) for name in time.columns)
-    return (file.first(time.columns),)
-
-
-def _selected(format: Format, rows: Rows, counts: dict[str, int]) -> Rows:
-    """The rows that are meant; counts the others."""
-    for selection in format.rows:
-        name = next(name for name in rows.columns if name.casefold() == selection.column.casefold())
-        values = pa.array([value.casefold() for value in selection.values])
-        kept = np.asarray(pc.is_in(pc.utf8_lower(rows.columns[name]), value_set=values))
-        if not kept.all():
-            why = selection.others or f"{selection.column} is not {' or '.join(selection.values)}"
-            counts[why] = counts.get(why, 0) + int((~kept).sum())
-            rows = rows.taken(np.flatnonzero(kept))
-    return rows
-
-
-def _near(rows: Rows, station: StationColumns, source: Source, counts: dict[str, int]) -> Rows:
-    """The rows in and around the city."""
-    box = source.city.bounding_box
-    latitude, longitude = rows.numbers(station.latitude), rows.numbers(station.longitude)
-    near = (latitude > box.south - _MARGIN) & (latitude < box.north + _MARGIN)
-    near &= (longitude > box.west - _MARGIN) & (longitude < box.east + _MARGIN)
-    if not near.all():
-        why = f"over {_MARGIN} degrees outside the city"
-        counts[why] = counts.get(why, 0) + int((~near).sum())
-    return rows.taken(np.flatnonzero(near))
-
-
-def _stations(station: StationColumns, rows: Rows, path: Path, source: Source) -> pd.Series:
-    """The station of each row."""
-    if station.column:
-        names = rows.texts(station.column)
-        rows.refuse(station.column, names == "", "the name of a station")
+    def _station(self, layout: Layout, rows: Rows) -> pd.Series:
+        """The station of each row."""
+        station = self.format.station
+        assert station
+        if station.codes:
+            codes = pd.DataFrame({name: rows.texts(layout.named[name]) for name in station.codes})
+            first, *others = (codes[name].str.zfill(digits) for name, digits in station.codes.items())
+            return first.str.cat(pd.concat(others, axis=1), sep="-") if others else first
+        if not station.column:
+            return rows.texts(_STATION).map(self.stations)
+        column = layout.named[station.column]
+        names = rows.texts(column)
+        rows.refuse(column, names == "", "the name of a station")
         return names
-    found = re.fullmatch(station.file_name, path.name.split(".")[0] if path.suffix else path.stem)
-    name = found["station"] if found else path.stem
-    if station.portal_name:
-        name = portal_name(name, source.city.name)
-    if source.places is not None:
-        listed = {plain_letters(text): text for text in source.places["station"]}
-        name = listed.get(plain_letters(name), name)
-    return pd.Series(name, index=range(len(rows)), dtype="str")
+
+    def _places(self, layout: Layout, rows: Rows, station: pd.Series) -> pd.DataFrame:
+        """A row for each place that a station is said to be at."""
+        of = self.format.station
+        assert of
+        names = [layout.named[name] for name in (of.shown_name, of.latitude, of.longitude) if name in layout.named]
+        names += [_STATION] if of.preamble else []
+        code, _ = pd.factorize(station)
+        for name in names:
+            words, codes = rows.distinct(name)
+            code = code * len(words) + codes
+        first = np.flatnonzero(~pd.Series(code).duplicated())
+        rows = rows.taken(first)
+        places = pd.DataFrame({"station": station.iloc[first].reset_index(drop=True)})
+        shown = _STATION if of.preamble else layout.named.get(of.shown_name, "")
+        places["station_name"] = rows.texts(shown) if shown else ""
+        for name, column in (("latitude", of.latitude), ("longitude", of.longitude)):
+            places[name] = rows.numbers(layout.named[column]) if column in layout.named else np.nan
+        return places
+
+    def _with_weather(self, table: pd.DataFrame, weather: pd.DataFrame, time: str) -> pd.DataFrame:
+        """Puts each station's weather, which has rows of its own, beside its PM2.5 of the same time."""
+        assert self.format.measured
+        for word, name in self.format.measured.weather.items():
+            rows = weather[(weather["measured"] == name) & weather["pm25"].notna()]
+            units = sorted(rows["unit"].unique())
+            if len(units) > 1:
+                self.findings.notes.append(f"{name} is left out: it is in {' and in '.join(units)}")
+            elif units:
+                try:
+                    known_unit(name, units[0], f"parameter {word!r}")
+                except InputError as error:
+                    self.findings.unread.setdefault(str(error), []).append(self.files[0].name)
+                    continue
+                self.findings.units[name] = units[0]
+                first = rows.drop_duplicates(["station", time])[["station", time, "pm25"]]
+                table = table.merge(first.rename(columns={"pm25": name}), on=["station", time], how="left")
+        return table
+
+    def _stamp(self, time: str) -> tuple[HourStamp | None, ZoneInfo | None]:
+        """Which end of its hour a time is, None of days; and the zone of a clock."""
+        of, options, notes = self.format.time, self.options, self.findings.notes
+        with_end = {bool(of.end) and of.end in layout.named for layout in self.layouts}
+        if len(with_end) > 1:
+            raise InputError(f"{self.files[0].parent}: found files that name the end of an hour beside others")
+        if time == "date":
+            words = f"times without a clock, or at midnight in {options.city.time_zone} throughout, are local days"
+            if of.period == "day" or of.end:
+                words = f"daily means of local days, as the column {self.layouts[0].time[0]} says"
+            notes.append(of.note if of.note and of.period == "day" else words)
+            return None, None
+        stamp = options.hour_stamp or of.stamp
+        if with_end == {True}:
+            if options.hour_stamp == "ending":
+                both = "measurements name both their ends"
+                both = both if self.format.recognised_by.answers else "rows name their beginning and their end"
+                raise InputError(f"{self.files[0]}: {both}, but --hour-stamp says ending")
+            stamp = "beginning"
+        elif not of.documented and options.hour_stamp is None:
+            words = f"the provider does not say which end of its hour a time is: the {of.stamp} is assumed; "
+            notes.append(of.note or f"{words}--hour-stamp decides otherwise")
+        if time == "clock":
+            own = {CITY: options.city.time_zone, TOLD: options.timezone or ""}.get(of.zone, of.zone)
+            return stamp, time_zone(options.timezone or own)
+        if options.timezone and of.zone in ("UTC", WRITTEN):
+            notes.append("--timezone is not used: the times are in UTC, or name their offset from it")
+        return stamp, None
+
+    def _with_station(self, rows: Rows, table: Table) -> Rows:
+        """With a column of the station, where the file has none."""
+        station = self.format.station
+        if station is None or station.column or station.codes:
+            return rows
+        name = self._from_preamble(table) if station.preamble else self._from_file_name(table.path)
+        self.stations[name] = name
+        return rows.having(_STATION, pa.chunked_array([pa.array([name] * len(rows), pa.string())]))
+
+    def _from_preamble(self, table: Table) -> str:
+        """What a line above the header calls the station; its commas are not always quoted."""
+        assert self.format.station
+        for cells in table.preamble:
+            begins = folded(cells[0].rstrip(": ")) in map(folded, self.format.station.preamble)
+            if begins and any(cells[1:]):
+                return ", ".join(cell for cell in cells[1:] if cell)
+        self.findings.notes.append(f"{table.path.name}: no row names the station; it is called as the file")
+        return stem(table.path)
+
+    def _from_file_name(self, path: Path) -> str:
+        """The listed station whose name begins the file's, else the one that the pattern finds in it."""
+        assert self.format.station
+        called = stem(path)
+        listed = [] if self.options.listed is None else list(map(str, self.options.listed["station"]))
+        if begins := [name for name in listed if called == name or called.startswith(f"{name}_")]:
+            return max(begins, key=len)
+        found = re.fullmatch(self.format.station.file_name, called)
+        name = found["station"] if found else called
+        if self.format.station.portal_name:
+            name = portal_name(name, self.options.city.name)
+        return {plain_letters(text): text for text in listed}.get(plain_letters(name), name)
+
+    def _about_stations(self, table: pd.DataFrame) -> list[str]:
+        """Of files that are called as their stations: which stations have none."""
+        if not (self.format.station and self.format.station.file_name):
+            return []
+        if self.options.listed is None:
+            return ["no stations.csv in the folder: stations are called as their files"]
+        without = sorted(set(self.options.listed["station"]) - set(table["station"].unique()))
+        return [f"{len(without)} stations of stations.csv have no file ({some(without)})"] if without else []
 
 
-def portal_name(written: str, city: str) -> str:
-    """The name of a station of the Indian portal, which its file names write with _ for every other sign.
-
-    'Mandir_Marg_Delhi_DPCC' is 'Mandir Marg, Delhi - DPCC': the agency is last, and before it the city.
-    """
-    place, _, agency = " ".join(written.replace("_", " ").split()).rpartition(" ")
-    if not place or not agency.isupper():
-        return f"{place} {agency}".strip()
-    head = re.fullmatch(rf"(.+) ({re.escape(city)})", place, re.IGNORECASE)
-    return f"{head[1]}, {head[2]} - {agency}" if head else f"{place} - {agency}"
+def stem(path: Path) -> str:
+    """A file's name without its endings."""
+    name = path.name.split(", sheet ")[0]
+    while (ending := Path(name).suffix).casefold() in SUFFIXES:
+        name = name.removesuffix(ending)
+    return name
 
 
-def _times(format: Format, rows: Rows, source: Source, names: tuple[str, ...]) -> pd.Series:
-    """A column called `utc`, `clock` or `date`."""
-    time = format.time
-    if time.parts:
-        column, rows = names[0], _joined_parts(rows, names)
-    elif len(names) == 2:
-        column, rows = names[0], _joined(rows, *names)
-    else:
-        column = names[0]
-    rows = in_iso(rows, column, source.time_format, time.order)
-    zoned = time.zone == WRITTEN
-    times = iso_times(rows, column, zoned=zoned)
-    if time.period == "day":
-        times = times.dt.tz_convert(source.city.zone).dt.tz_localize(None) if zoned else times
-        rows.refuse(column, times != times.dt.normalize(), "a day: these are daily means")
-        return times.rename("date")
-    if time.zone == "UTC":
-        return (times if times.dt.tz is not None else times.dt.tz_localize("UTC")).rename("utc")
-    return times.rename("utc" if zoned else "clock")
-
-
-def _joined(rows: Rows, date: str, clock: str) -> Rows:
-    """Date and clock as one text; a clock of whole hours may be a number."""
-    hours = pc.replace_substring_regex(rows.columns[clock], r"^([0-9]{1,2})$", r"\1:00")
-    joined = pc.binary_join_element_wise(rows.columns[date], hours, " ")
-    return Rows(rows.path, {**rows.columns, date: joined}, rows.decimal_comma, rows.where)
-
-
-def _joined_parts(rows: Rows, names: tuple[str, ...]) -> Rows:
-    """Year, month, day and hour as one text."""
-    limits = ((1970, 2100), (1, 12), (1, 31), (0, 24))
-    for name, part, (low, high) in zip(names, PARTS, limits, strict=True):
-        number = rows.numbers(name)
-        wrong = ~((number >= low) & (number <= high) & (number == np.floor(number)))
-        rows.refuse(name, wrong, f"a whole number from {low} to {high}, the {part}")
-    year, month, day, hour = (pd.Series(rows.numbers(name).astype(int).astype(str)) for name in names)
-    words = year + "-" + month.str.zfill(2) + "-" + day.str.zfill(2) + " " + hour.str.zfill(2) + ":00"
-    joined = pa.chunked_array([pa.array(words, pa.string())])
-    return Rows(rows.path, {**rows.columns, names[0]: joined}, rows.decimal_comma, rows.where)
-
-
-def _header(format: Format) -> str:
-    known = format.recognised_by
-    columns = ", ".join("PM2.5 with its unit" if name == PM25_WITH_UNIT else name for name in known.columns)
-    begins = f"a header that begins with {','.join(known.first)}" if known.first else ""
-    return " and ".join(filter(None, [begins, f"columns {columns}" if columns else ""]))
-
-
-def _told(counts: dict[str, int]) -> str:
-    return "".join(f"; {count} rows left out: {why}" for why, count in counts.items())
+def _is_footer(text: str) -> bool:
+    return not text[:1].isdigit()

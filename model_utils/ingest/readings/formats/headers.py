@@ -45,9 +45,3 @@ def weather_columns(names: tuple[str, ...]) -> tuple[dict[str, tuple[int, str]],
                 except InputError as error:
                     unread.append(str(error))
     return columns, unread
-
-
-def position_of(names: tuple[str, ...], aliases: tuple[str, ...]) -> int | None:
-    """Position of the first alias among the names, whatever their case."""
-    small = [name.casefold() for name in names]
-    return next((small.index(alias) for alias in aliases if alias in small), None)
