@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+import numpy as np
+
 from model_utils.errors import InputError
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".gz", ".json", ".parquet", ".xlsx", ".xls", ".zip")
@@ -85,9 +87,9 @@ def decoded(path: Path, head: bool = False) -> tuple[bytes, str]:
             break
     else:
         raise InputError(f"{path}: not readable as UTF-16, which its byte order mark promises")
-    if any(sign in text for sign in map(chr, range(8))):
-        raise InputError(f"{path}: found binary data, expected text")
     data = text.encode("utf-8") if head or encoding != "utf-8" else raw
+    if data and np.frombuffer(data, np.uint8).min() < 8:
+        raise InputError(f"{path}: found binary data, expected text")
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data, encoding
 
 

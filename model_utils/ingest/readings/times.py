@@ -93,8 +93,12 @@ def to_utc(
     Raises:
         InputError: A reading at a time that clocks skip: they were not set to daylight time then.
     """
-    first = local.dt.tz_localize(zone, ambiguous=np.ones(len(local), bool), nonexistent="NaT")
-    second = local.dt.tz_localize(zone, ambiguous=np.zeros(len(local), bool), nonexistent="NaT")
+    code, distinct = pd.factorize(local)
+    first, second = (
+        pd.Series(distinct.tz_localize(zone, ambiguous=np.full(len(distinct), summer), nonexistent="NaT")).take(code)
+        for summer in (True, False)
+    )
+    first.index = second.index = local.index
     skipped = first.isna() & local.notna()
     if (skipped & known).any():
         time = local[skipped & known].iloc[0]
