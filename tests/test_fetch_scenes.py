@@ -194,6 +194,8 @@ def test_two_granules_of_an_overpass_become_one_scene_that_prepare_reads(
     )  # fmt: skip
     archive = open_archive(root / "data" / "Town")
     assert archive.metadata.created_by["product_found"] == "sentinel2-l2a"
+    assert archive.metadata.attribution == "Contains modified Copernicus Sentinel data 2024"
+    assert "Sentinel_Data_Legal_Notice" in archive.metadata.licence
     assert {f"{time:%Y-%m-%dT%H:%M:%S}" for time in archive.samples["time_utc"]} == {"2024-01-02T05:22:26"}
     assert archive.samples["cloud_fraction"].max() == 0
     assert len(archive) > 40

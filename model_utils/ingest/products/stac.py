@@ -169,6 +169,8 @@ def read_item(item: Item, product: Product | None) -> SourceScene:
         masked=bool(product and product.masks),
         surface_reflectance=_is_surface(item, product),
         sidecars=(item.path,),
+        licence=_stated(item, "license"),
+        attribution=_stated(item, "attribution"),
     )
 
 
@@ -263,6 +265,12 @@ def _is_reflectance(item: Item, data: Sequence[str], product: Product | None) ->
         return product.reflectance is not None
     roles = [item.content["assets"][key].get("roles") for key in data]
     return all(isinstance(role, list) and "reflectance" in role for role in roles)
+
+
+def _stated(item: Item, key: str) -> str:
+    """A line of text of the item's properties; '' without one."""
+    text = item.properties.get(key)
+    return " ".join(text.split())[:500] if isinstance(text, str) else ""
 
 
 def _is_surface(item: Item, product: Product | None) -> bool:
