@@ -23,6 +23,7 @@ STATIONS = "stations.csv"
 _MOST_BYTES = 2**33
 _HEAD_BYTES = 2**18
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+_UNREADABLE = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
 _MOST_UNPACKED_BYTES, _MOST_UNPACKED_SHARE = 2**28, 200  # tables shrink to a tenth or so, and to a hundredth at most
 
 
@@ -61,7 +62,7 @@ def on_disk(path: Path) -> Path:
 
 def is_workbook(path: Path) -> bool:
     """Whether a file is one of a spreadsheet, or else a zip archive, whatever its name says."""
-    return raw_bytes(path, head=True).startswith((_ZIP, _OLE))
+    return _begin(path) in (_ZIP, _OLE)
 
 
 def decoded(path: Path, head: bool = False) -> tuple[bytes, str]:
@@ -109,7 +110,7 @@ def raw_bytes(path: Path, head: bool = False) -> bytes:
                     data = unpacked.read(limit + 1)
             else:
                 data = begin + file.read(limit - 1)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path}: not readable ({' '.join(str(error).split())})") from None
     if len(data) > limit and not head:
         raise InputError(f"{path}: found over {_MOST_BYTES >> 30} GiB of text, expected a smaller file")
@@ -155,15 +156,16 @@ def _opened(path: Path, identity: tuple[int, ...]) -> zipfile.ZipFile:
 
 def _is_archive(path: Path) -> bool:
     """Whether a file is a zip archive, and no Excel file."""
-    return _begins_as_zip(path) and "[Content_Types].xml" not in opened_archive(path).namelist()
+    return _begin(path) == _ZIP and "[Content_Types].xml" not in opened_archive(path).namelist()
 
 
-def _begins_as_zip(path: Path) -> bool:
+def _begin(path: Path) -> bytes:
+    """The first four bytes, which name a kind of file."""
     try:
-        with path.open("rb") as file:
-            return file.read(4) == _ZIP
-    except OSError as error:
-        raise InputError(f"{path}: not readable ({error.strerror})") from None
+        with _stream(path) as file:
+            return file.read(4)
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: not readable ({' '.join(str(error).split())})") from None
 
 
 def _tables_in(path: Path) -> list[Path]:

@@ -41,7 +41,7 @@ class _Sheet(NamedTuple):
 
 @dataclass(frozen=True)
 class TypedTable:
-    """A table whose header has been found; see `Table`.
+    """A table whose header has been found, as `TextTable` is one of text.
 
     Attributes:
         columns: The text of the column at a position of the header.

@@ -84,7 +84,7 @@ def _meant(words: pd.Series, selection: Selection) -> NDArray[np.bool_]:
 def _kept(rows: Rows, kept: NDArray[np.bool_], others: str, findings: Findings) -> Rows:
     if kept.all():
         return rows
-    findings.count({others: int((~kept).sum())}, findings.left_out)
+    findings.left_out.update({others: int((~kept).sum())})
     return rows.taken(np.flatnonzero(kept))
 
 
