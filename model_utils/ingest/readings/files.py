@@ -62,7 +62,20 @@ def on_disk(path: Path) -> Path:
 
 def is_workbook(path: Path) -> bool:
     """Whether a file is one of a spreadsheet, or else a zip archive, whatever its name says."""
-    return _begin(path) in (_ZIP, _OLE)
+    return _begin(path, identity(path)) in (_ZIP, _OLE)
+
+
+def identity(path: Path) -> tuple[int, ...]:
+    """What changes where a file does: what is known of its beginning is kept, for each format asks for it.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    try:
+        status = on_disk(path).stat()
+    except OSError as error:
+        raise InputError(f"{path}: not readable ({error.strerror})") from None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def decoded(path: Path, head: bool = False) -> tuple[bytes, str]:
@@ -71,6 +84,15 @@ def decoded(path: Path, head: bool = False) -> tuple[bytes, str]:
     Raises:
         InputError: Not readable, an Excel file, binary.
     """
+    return _decoded_head(path, identity(path)) if head else _decoded(path, False)
+
+
+@lru_cache(maxsize=4)
+def _decoded_head(path: Path, identity: tuple[int, ...]) -> tuple[bytes, str]:
+    return _decoded(path, True)
+
+
+def _decoded(path: Path, head: bool) -> tuple[bytes, str]:
     raw = raw_bytes(path, head)
     if raw.startswith((_ZIP, _OLE)):
         raise InputError(f"{path}: found a zip or Excel file, expected text: save it as CSV, or unpack it")
@@ -124,8 +146,7 @@ def opened_archive(path: Path) -> zipfile.ZipFile:
         InputError: It is damaged or encrypted, or unpacks to more than a table could.
     """
     try:
-        status = path.stat()
-        return _opened(path, (status.st_ino, status.st_size, status.st_mtime_ns))
+        return _opened(path, identity(path))
     except InputError:
         raise
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
@@ -156,10 +177,11 @@ def _opened(path: Path, identity: tuple[int, ...]) -> zipfile.ZipFile:
 
 def _is_archive(path: Path) -> bool:
     """Whether a file is a zip archive, and no Excel file."""
-    return _begin(path) == _ZIP and "[Content_Types].xml" not in opened_archive(path).namelist()
+    return _begin(path, identity(path)) == _ZIP and "[Content_Types].xml" not in opened_archive(path).namelist()
 
 
-def _begin(path: Path) -> bytes:
+@lru_cache(maxsize=4)
+def _begin(path: Path, identity: tuple[int, ...]) -> bytes:
     """The first four bytes, which name a kind of file."""
     try:
         with _stream(path) as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -264,6 +264,7 @@ def pm25_columns(names: Sequence[str]) -> list[tuple[int, str | None]]:
     return [(position, match["unit"]) for position, match in found if match]
 
 
+@lru_cache(maxsize=4096)
 def folded(name: str) -> str:
     """A column's name without case and with single spaces."""
     return " ".join(name.casefold().split())
