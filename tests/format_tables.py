@@ -193,6 +193,9 @@ def _time(format: Format, time: str) -> dict[str, str]:
         return {of.parts[0]: f"{local:%Y%m%d}", of.parts[1]: str(local.hour)}
     if of.zone in (WRITTEN, TOLD):
         return {name_of(of.columns[0]): local.isoformat(), **({of.end: (local + HOUR).isoformat()} if of.end else {})}
+    if of.order == "year":
+        day, hour = (local - DAY, 24) if local.hour == 0 else (local, local.hour)
+        return {of.columns[0]: f"{day:%Y%m%d}{hour:02d}"}
     layout = {"day": "%d-%m-%Y", "month": "%m/%d/%Y", "": "%Y-%m-%d"}[of.order]
     if len(of.columns) == 2:
         return {of.columns[0]: f"{local:{layout}}", of.columns[1]: f"{local:%H:%M}"}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -179,27 +179,6 @@ def joined(parts: Sequence[Rows]) -> Rows:
         return parts[part].where(row - int(starts[part]))
 
     return replace(parts[0], columns=columns, where=where, _known={})
-
-
-class Table(Protocol):
-    """A table whose header has been found, in whatever file.
-
-    Attributes:
-        path: The file; of a workbook with the sheet's name behind it.
-        names: The header's cells without surrounding spaces; one may be there twice.
-        preamble: The cells of the lines above the header.
-    """
-
-    @property
-    def path(self) -> Path: ...  # noqa: D102
-    @property
-    def names(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def preamble(self) -> tuple[tuple[str, ...], ...]: ...  # noqa: D102
-
-    def rows(self, wanted: dict[str, int], footer: Callable[[str], bool] | None = None) -> Rows:
-        """Reads columns, as `TextTable.rows` does."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -93,12 +93,14 @@ def to_utc(
     Raises:
         InputError: A reading at a time that clocks skip: they were not set to daylight time then.
     """
-    code, distinct = pd.factorize(local)
-    first, second = (
-        pd.Series(distinct.tz_localize(zone, ambiguous=np.full(len(distinct), summer), nonexistent="NaT")).take(code)
-        for summer in (True, False)
-    )
-    first.index = second.index = local.index
+    code, distinct = pd.factorize(local.to_numpy())
+
+    def placed(daylight: bool) -> pd.Series:
+        ambiguous = np.full(len(distinct), daylight)
+        times = pd.Series(pd.DatetimeIndex(distinct).tz_localize(zone, ambiguous=ambiguous, nonexistent="NaT"))
+        return pd.Series(times.array.take(code), local.index)
+
+    first, second = placed(True), placed(False)
     skipped = first.isna() & local.notna()
     if (skipped & known).any():
         time = local[skipped & known].iloc[0]

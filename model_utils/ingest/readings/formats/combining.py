@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -97,9 +98,9 @@ class Findings:
     places: list[pd.DataFrame] = field(default_factory=list)
     units: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    left_out: dict[str, int] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
     unread: dict[str, list[str]] = field(default_factory=dict)
-    words: dict[str, int] = field(default_factory=dict)
+    words: Counter[str] = field(default_factory=Counter)
     nothing: str = ""
 
     def weather_in(self, units: dict[str, str], path: Path) -> None:
@@ -111,11 +112,6 @@ class Findings:
         for name, unit in units.items():
             if self.units.setdefault(name, unit) != unit:
                 raise InputError(f"{path}: {name} is in {unit!r}, but in {self.units[name]!r} in files before it")
-
-    def count(self, kinds: Mapping[str, int], total: dict[str, int]) -> None:
-        """Adds to counts by kind."""
-        for kind, number in kinds.items():
-            total[kind] = total.get(kind, 0) + number
 
     def last_notes(self) -> list[str]:
         """What is said once for all files."""

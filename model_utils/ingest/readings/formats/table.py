@@ -19,14 +19,14 @@ from model_utils.ingest.readings.files import SUFFIXES
 from model_utils.ingest.readings.formats.combining import Findings, ReadingOptions, some, station_records
 from model_utils.ingest.readings.formats.functions import CHOICES, portal_name
 from model_utils.ingest.readings.formats.layout import Layout, layout_of
-from model_utils.ingest.readings.formats.opening import open_table
+from model_utils.ingest.readings.formats.opening import Table, open_table
 from model_utils.ingest.readings.formats.row_times import row_times
 from model_utils.ingest.readings.formats.selecting import left_out, nothing_found, rows_meant
 from model_utils.ingest.readings.formats.specification import CITY, COMPASS, TOLD, WRITTEN, Format, folded
 from model_utils.ingest.readings.hours import HourStamp, first_instrument
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.stations import matched
-from model_utils.ingest.readings.text import Rows, Table, joined
+from model_utils.ingest.readings.text import Rows, joined
 from model_utils.ingest.readings.times import time_zone
 from model_utils.ingest.weather.quantities import known_unit
 
@@ -121,9 +121,9 @@ class _Reader:
         times = row_times(format.time, layout.time, named.get(format.time.end, ""), rows, self.options)
         frame = pd.DataFrame({"station": self._station(layout, rows), times.name: times})
         if format.measured:
-            words = {format.measured.pm25: "pm25", **format.measured.weather}
-            measured, codes = rows.distinct(named[format.measured.column])
-            frame["measured"] = measured.str.lower().map(words).array.take(codes)
+            names = {format.measured.pm25: "pm25", **format.measured.weather}
+            words, codes = rows.distinct(named[format.measured.column])
+            frame["measured"] = words.str.lower().map(names).array.take(codes)
             frame["unit"] = rows.texts(named[format.pm25.unit_column]) if format.pm25 else ""
         frame["pm25"] = self._readings(layout, rows, frame)
         units = {}
@@ -137,7 +137,7 @@ class _Reader:
         findings.weather_in(units, rows.path)
         for name in format.instrument:
             words, codes = rows.distinct(named[name])
-            numbers = pd.to_numeric(words, errors="coerce")
+            numbers: pd.Series = pd.to_numeric(words, errors="coerce")
             frame[name] = (numbers if numbers.notna().all() else words).array.take(codes)
         for name in format.choice.columns if format.choice else ():
             frame[name] = rows.texts(named[name]) if name in named else ""
@@ -149,7 +149,7 @@ class _Reader:
         times = row_times(self.format.time, layout.time, "", rows, self.options)
         values = np.stack([rows.numbers(name) for name in layout.stations], axis=1)
         for name in layout.stations:
-            self.findings.count(rows.missing_by_kind(name), self.findings.words)
+            self.findings.words.update(rows.missing_by_kind(name))
         self._note_assumed_unit(True)
         values = self.options.micrograms(values.ravel(), "", rows)
         count = len(layout.stations)
@@ -161,7 +161,7 @@ class _Reader:
         assert self.format.pm25
         of, reading = self.format.pm25, None
         for column, heading in layout.pm25.items():
-            self.findings.count(rows.missing_by_kind(column, of.missing), self.findings.words)
+            self.findings.words.update(rows.missing_by_kind(column, of.missing))
             units = rows.texts(layout.named[of.unit_column]) if of.unit_column in layout.named else of.unit or heading
             values = rows.numbers(column)
             if "measured" in frame:
