@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-FAULTS = ("429", "500", "503", "reset", "stall", "truncated", "wrong", "closed")
+FAULTS = ("429", "500", "503", "reset", "stall", "truncated", "wrong")
 STALL_SECONDS = 1.0
 
 
@@ -81,7 +81,7 @@ class LoopbackServer:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 server.answer(self)
 
             do_POST = do_GET  # noqa: N815
@@ -168,7 +168,7 @@ class LoopbackServer:
             time.sleep(STALL_SECONDS)
         if fault == "reset":
             _reset(http.connection)
-        if fault in ("stall", "reset", "truncated", "closed"):
+        if fault in ("stall", "reset", "truncated"):
             http.close_connection = True
 
 

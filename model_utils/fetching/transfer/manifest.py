@@ -146,7 +146,8 @@ class Manifest:
                 found = json.loads(line)
                 if "begun" in found:
                     self._cut_off = True
-                    self._begun[str(found.pop("begun"))] = Begun(**found)
+                    path_begun = str(found.pop("begun"))
+                    self._begun[path_begun] = Begun(**found)
                     continue
                 entry = Entry(**found)
             except (ValueError, TypeError):
