@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from model_utils.errors import IncompleteError, InputError
 from model_utils.fetching.transfer.download import download
-from model_utils.fetching.transfer.http_source import HttpSource
+from model_utils.fetching.transfer.http_source import HttpSource, StoppedError
 from model_utils.fetching.transfer.manifest import MANIFEST, Manifest
 from model_utils.fetching.transfer.progress import Arrivals, arrivals
 from model_utils.fetching.transfer.remote_file import RemoteFile, megabytes
@@ -107,15 +107,15 @@ def _fetch(
     failed: dict[str, str] = {}
     in_vain = 0
     with ThreadPoolExecutor(max_workers=connections) as pool:
-        running: dict[Future[None], str] = {
-            pool.submit(download, source, file, manifest, arrived.bytes_came): file.path for file in files
-        }
+        running = {pool.submit(_one, source, file, manifest, arrived): file.path for file in files}
         try:
             for done in as_completed(running):
                 try:
                     if not done.cancelled():
                         done.result()
                         in_vain = 0
+                except StoppedError:  # by another, which says why
+                    continue
                 except IncompleteError as error:
                     failed[running[done]] = str(error)
                     in_vain += 1
@@ -129,3 +129,14 @@ def _fetch(
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return failed
+
+
+def _one(source: HttpSource, file: RemoteFile, manifest: Manifest, arrived: Arrivals) -> None:
+    """Fetches a file; what is wrong with more than the file ends the run before this thread takes another."""
+    try:
+        download(source, file, manifest, arrived.bytes_came)
+    except IncompleteError:
+        raise
+    except BaseException:
+        source.stop()
+        raise
