@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 FAULTS = ("429", "500", "503", "reset", "stall", "truncated", "wrong")
 STALL_SECONDS = 1.0
@@ -111,7 +111,9 @@ class LoopbackServer:
     def answer(self, http: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(http.path)
         asked = Asked(
-            parts.path, dict(parse_qsl(parts.query)), {name.lower(): value for name, value in http.headers.items()}
+            unquote(parts.path),
+            dict(parse_qsl(parts.query)),
+            {name.lower(): value for name, value in http.headers.items()},
         )
         length = int(http.headers.get("Content-Length", 0))
         asked.headers["body"] = http.rfile.read(length).decode() if length else ""

@@ -60,8 +60,10 @@ class OneLineParser(ArgumentParser):
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
         """Shows `--grid-km`; `--grid_km` works as well."""
         text: str = super().format_help(formatter) if formatter else super().format_help()
-        text = re.sub(r"--([a-z_]+)", lambda found: flag(found[1]), text)
-        return re.sub(r"\b([A-Z]+)_\b", r"\1", text)  # the value of `from_`
+        text = re.sub(
+            r"(--[a-z]+)_ ([A-Z]+)_( ?)", r"\1 \2\3\3\3", text
+        )  # `from_`; a space more keeps columns straight
+        return re.sub(r"--([a-z_]+)", lambda found: flag(found[1]), text)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Prints the message on one line of stderr and exits with code 2."""
