@@ -108,6 +108,11 @@ def plain_letters(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
 
 
+def city_file(root: Path, name: str) -> Path:
+    """Where a city of one's own is defined."""
+    return root / "data" / "cities" / f"{name}.yaml"
+
+
 def available_cities(root: Path) -> list[str]:
     """Names of the cities that have a YAML file under `root` or came with the software."""
     folders = {root / "data" / "cities", SHIPPED_ROOT / "data" / "cities"}
@@ -120,13 +125,12 @@ def load_city(name: str, root: Path) -> City:
     Raises:
         InputError: No such city, or its file is not a city definition.
     """
-    for folder in (root / "data" / "cities", SHIPPED_ROOT / "data" / "cities"):
-        path = folder / f"{name}.yaml"
+    for path in (city_file(root, name), city_file(SHIPPED_ROOT, name)):
         if path.is_file():
             return read_city(path)
     raise InputError(
         f"city {name!r}: no such city, expected one of {', '.join(available_cities(root))} "
-        f"or a new file {root / 'data' / 'cities' / (name + '.yaml')}"
+        f"or a new file {city_file(root, name)} (pm25 city writes one)"
     )
 
 
@@ -137,8 +141,25 @@ def read_city(path: Path) -> City:
         InputError: Naming the file and the key that is wrong.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
+    return city_of_text(text, path)
+
+
+def city_of_text(text: str, path: Path) -> City:
+    """The city that a file would define.
+
+    Args:
+        text: Content of the file.
+        path: What it is called, or will be.
+
+    Raises:
+        InputError: Naming the file and the key that is wrong.
+    """
+    try:
+        raw = yaml.safe_load(text)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(raw, dict):
         raise InputError(f"{path}: found {type(raw).__name__}, expected a mapping of city keys")

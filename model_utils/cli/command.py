@@ -10,6 +10,7 @@ from argparse import HelpFormatter
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,9 +19,10 @@ from jsonargparse import ArgumentParser
 from model_utils.atomic import refusal
 from model_utils.cli.config_file import config_files, read_config_file
 from model_utils.cli.mistakes import reworded
-from model_utils.errors import InputError, flag
+from model_utils.errors import IncompleteError, InputError, flag
 
 _LONGEST = 1000  # characters of a message
+_BELOW_ZERO = re.compile(r"-[\d.]")
 Presets = Mapping[str, Mapping[str, Any]]
 
 
@@ -36,6 +38,7 @@ class Command:
         check: 'module:function' that takes the config and refuses, before the slow imports of `function`, what can be
             refused; or ''.
         defaults: Fields whose default is another than the config's; presets and flags win.
+        first_word: The field whose value may stand first, without its flag; or ''.
     """
 
     verb: str
@@ -44,6 +47,7 @@ class Command:
     function: str
     check: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    first_word: str = ""
 
 
 class OneLineParser(ArgumentParser):
@@ -56,7 +60,10 @@ class OneLineParser(ArgumentParser):
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
         """Shows `--grid-km`; `--grid_km` works as well."""
         text: str = super().format_help(formatter) if formatter else super().format_help()
-        return re.sub(r"--[a-z_]+", lambda flag: flag[0].replace("_", "-"), text)
+        text = re.sub(
+            r"(--[a-z]+)_ ([A-Z]+)_( ?)", r"\1 \2\3\3\3", text
+        )  # `from_`; a space more keeps columns straight
+        return re.sub(r"--([a-z_]+)", lambda found: flag(found[1]), text)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Prints the message on one line of stderr and exits with code 2."""
@@ -76,8 +83,9 @@ def execute(
         prog: The name used in messages.
 
     Returns:
-        0 done, 2 wrong input or a file system that refuses, 130 interrupted, 141 nobody reads the output any more (as
-        of a process that SIGPIPE ended). A fault of ours propagates as an exception (exit code 1).
+        0 done, 1 something could not be had from elsewhere, 2 wrong input or a file system that refuses, 130
+        interrupted, 141 nobody reads the output any more (as of a process that SIGPIPE ended). A fault of ours
+        propagates as an exception (exit code 1).
     """
     prog = prog or f"pm25 {command.verb}"
     config = None
@@ -89,6 +97,9 @@ def execute(
     except InputError as error:
         print(f"{prog}: {_one_line(str(error))}", file=sys.stderr)
         return 2
+    except IncompleteError as error:
+        print(f"{prog}: {_one_line(str(error))}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         goes_on = ", and --resume goes on" if hasattr(config, "resume") else ""
         print(f"{prog}: interrupted; nothing is half-written{goes_on}", file=sys.stderr)
@@ -107,7 +118,11 @@ def execute(
 def parse(command: Command, argv: Sequence[str], fixed: Mapping[str, Any], prog: str) -> Any:
     """Builds the verb's config from preset, config file and flags, the later ones winning."""
     config_class = load(command.config)
-    argv = _plain_lists(_bare_switches([_with_underscores(word) for word in argv], config_class), config_class)
+    if command.first_word and argv and not argv[0].startswith("-"):
+        argv = [f"--{command.first_word}={argv[0]}", *argv[1:]]
+    argv = _plain_lists(
+        _bare_switches(_values_below_zero([_with_underscores(word) for word in argv]), config_class), config_class
+    )
     contents = [read_config_file(path, config_class) for path in config_files(argv)]
     parser = OneLineParser(config_class, prog=prog, description=command.summary)
     parser.add_argument("--config", action="config", help="YAML file with these keys; flags given after it win")
@@ -151,9 +166,21 @@ def _one_line(text: str) -> str:
 
 
 def _with_underscores(word: str) -> str:
-    """`--grid-km=3` becomes `--grid_km=3`, as the fields are called."""
+    """`--grid-km=3` becomes `--grid_km=3` and `--from` becomes `--from_`, as the fields are called."""
     flag, equals, value = word.partition("=")
-    return flag[:2] + flag[2:].replace("-", "_") + equals + value if word.startswith("--") else word
+    name = flag[2:].replace("-", "_")
+    return f"--{name}{'_' * iskeyword(name)}{equals}{value}" if word.startswith("--") else word
+
+
+def _values_below_zero(argv: Sequence[str]) -> list[str]:
+    """`--box -33.9,18.3,-33.8,18.4` becomes one word: the parser would take the second one for a flag."""
+    out: list[str] = []
+    for word in argv:
+        if _BELOW_ZERO.match(word) and out and out[-1].startswith("--") and "=" not in out[-1]:
+            out[-1] += f"={word}"
+        else:
+            out.append(word)
+    return out
 
 
 def _bare_switches(argv: Sequence[str], config_class: type[Any]) -> list[str]:

@@ -6,6 +6,25 @@ from dataclasses import replace
 
 from model_utils.cli.command import Command
 
+CITY = Command(
+    verb="city",
+    summary="Writes the file that defines a new city: where it is, its time zone.",
+    config="model_utils.fetching.config:CityConfig",
+    function="model_utils.fetching.city:make_city",
+    first_word="name",
+)
+FETCH_READINGS = Command(
+    verb="fetch readings",
+    summary="Fetches the readings of a city's stations from OpenAQ's open archive.",
+    config="model_utils.fetching.config:FetchReadingsConfig",
+    function="model_utils.fetching.readings.openaq:fetch_readings",
+)
+FETCH_WEATHER = Command(
+    verb="fetch weather",
+    summary="Fetches the weather over a city from Open-Meteo, or ERA5 from the Climate Data Store.",
+    config="model_utils.fetching.config:FetchWeatherConfig",
+    function="model_utils.fetching.weather.weather:fetch_weather",
+)
 SIMULATE = Command(
     verb="simulate",
     summary="Writes the archive of a synthetic city, or of simulated haze over a real surface.",
@@ -77,5 +96,8 @@ DEMO = Command(
 )
 VERBS = {
     command.verb: command
-    for command in (SIMULATE, PREPARE, INSPECT, PRETRAIN, SUPERVISE, COMPARE, MAP, PREDICT, CONVERT_WEIGHTS, DEMO)
+    for command in (
+        *(CITY, FETCH_READINGS, FETCH_WEATHER, SIMULATE, PREPARE, INSPECT),
+        *(PRETRAIN, SUPERVISE, COMPARE, MAP, PREDICT, CONVERT_WEIGHTS, DEMO),
+    )
 }
