@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from fetch_scene_server import World, faults_at, serving
 from rasterio.warp import transform, transform_bounds
 
 from model_utils.archive.reader import open_archive
-from model_utils.errors import InputError
+from model_utils.cli.main import main
+from model_utils.errors import IncompleteError
+from model_utils.fetching.config import FetchScenesConfig
 from model_utils.fetching.scenes import search
 from model_utils.fetching.scenes import window as window_module
-from model_utils.fetching.scenes.config import FetchScenesConfig
 from model_utils.fetching.scenes.fetch import fetch_scenes
 from model_utils.fetching.scenes.writing import is_whole
 from model_utils.ingest.config import PrepareConfig
@@ -70,13 +71,13 @@ def endpoint(world: World) -> Iterator[str]:
 
 
 def config(root: Path, endpoint: str, **more: Any) -> FetchScenesConfig:
-    days = {"start": date(2024, 1, 1), "end": date(2024, 1, 31)}
+    days = {"from_": "2024-01-01", "to": "2024-01-31"}
     return FetchScenesConfig(city="Town", endpoint=endpoint, root=root, **{**days, **more})
 
 
 def scenes(root: Path) -> dict[str, bytes]:
     """All files of the scenes, by name."""
-    folder = root / "data" / "Town" / "fetched" / "scenes"
+    folder = root / "downloads" / "Town" / "scenes"
     found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
@@ -94,12 +95,12 @@ def test_two_granules_of_an_overpass_become_one_scene_that_prepare_reads(
     fetch_scenes(config(root, endpoint))
     said = capsys.readouterr().out
     assert "2024-01-02  100% of the city,   0% cloud" in said
-    assert "next, pm25 prepare --city Town" in said
+    assert "next: pm25 prepare --city Town" in said
     (name,) = {path.partition("/")[0] for path in scenes(root)}
     assert name == "sentinel2-l2a_20240102T052226Z"
     prepare(
         PrepareConfig(
-            city="Town", scenes=root / "data/Town/fetched/scenes", gsd=10.0, tile_size=32, root=root, workers=1,
+            city="Town", scenes=root / "downloads/Town/scenes", gsd=10.0, tile_size=32, root=root, workers=1,
             grid_metres=500,
         )
     )  # fmt: skip
@@ -185,12 +186,12 @@ def test_an_item_without_an_asset_is_named_and_the_others_are_fetched(
     both_zones(world, 7)
     del world.items[0]["assets"]["green"]
     del world.items[1]["assets"]["scl"]
-    with pytest.raises(SystemExit) as left:
-        fetch_scenes(config(root, endpoint))
-    assert left.value.code == 1
-    said = capsys.readouterr().out
-    assert "not fetched: S2A_T43RGM_20240102: its item has no green" in said
-    assert "not fetched: S2A_T44RKS_20240102: its item has no scl" in said
+    words = ["--city", "Town", "--root", str(root), "--from", "2024-01-01", "--to", "2024-01-31"]
+    assert main(["fetch", "scenes", *words, "--endpoint", endpoint]) == 1
+    said = capsys.readouterr().err
+    assert "missing: S2A_T43RGM_20240102: its item has no green" in said
+    assert "missing: S2A_T44RKS_20240102: its item has no scl" in said
+    assert said.splitlines()[-1].startswith("pm25 fetch scenes: 2 images or days could not be had")
     assert {path.partition("/")[0] for path in scenes(root)} == {"sentinel2-l2a_20240107T052226Z"}
 
 
@@ -232,7 +233,7 @@ def test_faults_of_the_server_leave_what_an_undisturbed_run_leaves(
 ) -> None:
     both_zones(world, 2)
     both_zones(world, 7)
-    fetch_scenes(config(root, endpoint, output=tmp_path / "undisturbed"))
+    fetch_scenes(config(root, endpoint, out=tmp_path / "undisturbed"))
     requests = sum(world.asked.values())
     right = {path.relative_to(tmp_path / "undisturbed"): path.read_bytes() for path in files(tmp_path / "undisturbed")}
     for seed in range(2 if kind == "stall" else 5):
@@ -240,9 +241,9 @@ def test_faults_of_the_server_leave_what_an_undisturbed_run_leaves(
         output = tmp_path / f"disturbed{seed}"
         for _ in range(2):
             try:
-                fetch_scenes(config(root, endpoint, output=output))
+                fetch_scenes(config(root, endpoint, out=output))
                 break
-            except SystemExit:
+            except IncompleteError:
                 world.fault = lambda path: ""
         world.fault = lambda path: ""
         assert {path.relative_to(output): path.read_bytes() for path in files(output)} == right
@@ -256,11 +257,11 @@ CLIENT = """
 import sys
 from datetime import date
 from pathlib import Path
-from model_utils.fetching.scenes.config import FetchScenesConfig
+from model_utils.fetching.config import FetchScenesConfig
 from model_utils.fetching.scenes.fetch import fetch_scenes
 root, endpoint, output = sys.argv[1:]
-days = date(2024, 1, 1), date(2024, 1, 31)
-fetch_scenes(FetchScenesConfig("Town", *days, endpoint=endpoint, root=Path(root), output=Path(output)))
+days = "2024-01-01", "2024-01-31"
+fetch_scenes(FetchScenesConfig("Town", *days, endpoint=endpoint, root=Path(root), out=Path(output)))
 """
 
 
@@ -332,7 +333,7 @@ def test_a_city_of_thirty_kilometres_costs_a_seventh_of_a_granule(root: Path, wo
 def test_a_catalogue_that_does_not_answer_is_named(root: Path, world: World, endpoint: str, monkeypatch) -> None:
     monkeypatch.setattr(search, "ATTEMPTS", 1)
     world.fault = lambda path: "500"
-    with pytest.raises(InputError, match=f"{endpoint}: no answer to a search of sentinel-2-c1-l2a"):
+    with pytest.raises(IncompleteError, match=f"{endpoint}: no answer to a search of sentinel-2-c1-l2a"):
         fetch_scenes(config(root, endpoint))
 
 

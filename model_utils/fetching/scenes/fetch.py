@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from model_utils.cities import load_city
-from model_utils.errors import InputError
-from model_utils.fetching.scenes.config import FetchScenesConfig
+from model_utils.errors import IncompleteError, InputError, UnwritableError
+from model_utils.fetching.config import FetchScenesConfig
 from model_utils.fetching.scenes.look import Look, look_at
 from model_utils.fetching.scenes.search import Overpass, find_overpasses
 from model_utils.fetching.scenes.sources import SOURCES, SceneSource
+from model_utils.fetching.scenes.tokens import Sign, signing
 from model_utils.fetching.scenes.window import Window, city_window
 from model_utils.fetching.scenes.writing import ITEM, is_whole, write_overpass
+from model_utils.fetching.transfer.endpoint import endpoint
 from model_utils.locking import locked
 from model_utils.progress import counted
-from model_utils.project import archive_folder
+
+ENDPOINT_VARIABLE = "PM25_STAC_ENDPOINT"
 
 _BYTES = 1.3
 """Of a compressed 16-bit number of such images, about."""
@@ -32,23 +36,32 @@ class Candidate:
     day: date
 
 
-def fetch_scenes(config: FetchScenesConfig) -> None:
-    """Fetches the scenes of a city that are not there yet, and lists what it could not.
+def fetch_scenes(config: FetchScenesConfig) -> Path:
+    """Fetches the scenes of a city that are not there yet, and says what it could not.
+
+    Args:
+        config: Which scenes.
+
+    Returns:
+        The folder, which `pm25 prepare --scenes` reads.
 
     Raises:
-        InputError: The city, the flags or the catalogue are wrong.
-        SystemExit: With 1 where something is missing.
+        InputError: No such city, or an endpoint that is none.
+        IncompleteError: Something could not be had; what was fetched stays.
+        InUseError: Another process fetches into the folder.
+        UnwritableError: The disk is full, or the folder may not be written.
     """
     city, source = load_city(config.city, config.root), SOURCES[config.source]
-    folder = config.output or archive_folder(config.root, city.name) / "fetched" / "scenes"
-    endpoint = config.endpoint or source.endpoint
-    overpasses, failed = find_overpasses(source, city, config.start, config.end, config.bands, endpoint)
-    print(f"{endpoint}: {len(overpasses)} overpasses of {city.name} in {', '.join(source.collections)}")
+    catalogue = endpoint(config.endpoint, ENDPOINT_VARIABLE, source.endpoint)
+    folder = config.out or config.root / "downloads" / city.name / "scenes"
+    overpasses, failed = find_overpasses(source, city, config.first, config.last, config.bands, catalogue)
+    print(f"{catalogue}: {len(overpasses)} overpasses of {city.name} in {', '.join(source.collections)}")
+    sign = signing(source)
     candidates = []
     for overpass in counted(overpasses, len(overpasses), "overpasses looked at"):
         try:
-            look = look_at(overpass, source, city)
-        except InputError as error:
+            look = look_at(overpass, source, city, sign)
+        except (InputError, IncompleteError) as error:
             failed.append(str(error))
             continue
         candidates.append(Candidate(overpass, look, overpass.time.astimezone(city.zone).date()))
@@ -57,12 +70,17 @@ def fetch_scenes(config: FetchScenesConfig) -> None:
     _list(chosen, candidates, window, config)
     if not config.dry_run:
         with locked(folder):
-            failed += _fetch(chosen, folder, source, window, config)
-        print(f"{folder}: next, pm25 prepare --city {city.name} --scenes {folder} --gsd {source.pixel:g}")
-    for line in failed:
-        print(f"  not fetched: {line}")
+            failed += _fetch(chosen, folder, source, window, config, sign)
+        print(f"look: pm25 inspect --city {city.name} --scenes {folder}")
+        print(f"next: pm25 prepare --city {city.name} --scenes {folder} --readings ... --gsd {source.pixel:g}")
+    for line in sorted(failed):
+        print(f"missing: {line}", file=sys.stderr)
     if failed:
-        raise SystemExit(1)
+        raise IncompleteError(
+            f"{len(failed)} images or days could not be had; the others are in {folder}, and the same command fetches "
+            "what is missing"
+        )
+    return folder
 
 
 def _chosen(candidates: Sequence[Candidate], config: FetchScenesConfig) -> list[Candidate]:
@@ -97,18 +115,25 @@ def _list(
 
 
 def _fetch(
-    chosen: Sequence[Candidate], folder: Path, source: SceneSource, window: Window, config: FetchScenesConfig
+    chosen: Sequence[Candidate],
+    folder: Path,
+    source: SceneSource,
+    window: Window,
+    config: FetchScenesConfig,
+    sign: Sign,
 ) -> list[str]:
     """Fetches what is not there; what could not be, by name."""
     wanted = {folder / _name(candidate, source): candidate for candidate in chosen}
-    missing = {path: item for path, item in wanted.items() if config.overwrite or not is_whole(path)}
+    missing = {path: item for path, item in wanted.items() if not is_whole(path)}
     print(f"{folder}: {len(wanted) - len(missing)} scenes are there already")
     failed = []
     for path, candidate in counted(missing.items(), len(missing), "scenes"):
-        (path / ITEM).unlink(missing_ok=True)  # of a scene that is half there or is to be replaced
+        (path / ITEM).unlink(missing_ok=True)  # of a scene that is half there
         try:
-            write_overpass(path, candidate.overpass, source, window, config.bands, candidate.look)
-        except InputError as error:
+            write_overpass(path, candidate.overpass, source, window, config.bands, candidate.look, sign)
+        except UnwritableError:
+            raise
+        except (InputError, IncompleteError) as error:
             failed.append(f"{path.name}: {error}")
     return failed
 

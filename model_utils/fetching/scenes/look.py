@@ -9,6 +9,7 @@ import numpy as np
 from model_utils.cities import City
 from model_utils.fetching.scenes.search import Overpass
 from model_utils.fetching.scenes.sources import SceneSource
+from model_utils.fetching.scenes.tokens import Sign
 from model_utils.fetching.scenes.window import city_window, read_codes
 from model_utils.ingest.scenes.masks import MASKS, mask_flags
 
@@ -29,7 +30,7 @@ class Look:
     cloudy: float
 
 
-def look_at(overpass: Overpass, source: SceneSource, city: City) -> Look:
+def look_at(overpass: Overpass, source: SceneSource, city: City, sign: Sign) -> Look:
     """Reads the masks of an overpass at some ten thousand points.
 
     Raises:
@@ -39,7 +40,7 @@ def look_at(overpass: Overpass, source: SceneSource, city: City) -> Look:
     window = city_window(city, max(source.pixel, max(finest.height, finest.width) * source.pixel / ACROSS))
     layout = MASKS[source.mask]
     empty = empty_code(source)
-    codes = read_codes([granule.mask for granule in overpass.granules], window, empty)
+    codes = read_codes(overpass.masks(sign), window, empty)
     empty_pixels, cloudy = mask_flags(layout, codes[None])
     shown = ~empty_pixels & (codes != empty)
     return Look(float(shown.mean()), float(np.mean(cloudy[shown])) if shown.any() else 1.0)

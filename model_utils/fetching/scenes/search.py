@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from model_utils.cities import City
-from model_utils.errors import InputError
+from model_utils.errors import IncompleteError, InputError
 from model_utils.fetching.scenes.sources import SceneSource
+from model_utils.fetching.scenes.tokens import Sign
+from model_utils.fetching.transfer.extra import extra_needed
 from model_utils.ingest.products.reflectance import Scaling
 from model_utils.ingest.products.specification import Product, shipped_products
 from model_utils.ingest.products.stac import Item, band_texts, scaling_of
+
+with extra_needed():
+    import pystac_client
+    from pystac_client.stac_api_io import StacApiIO
+    from urllib3 import Retry
 
 ATTEMPTS, SECONDS = 6, 60.0
 _TOGETHER = timedelta(minutes=10)
@@ -40,6 +47,11 @@ class Granule:
     scalings: dict[str, Scaling]
     mask: str
 
+    @property
+    def collection(self) -> str:
+        """That of the item."""
+        return str(self.item.content.get("collection", ""))
+
 
 @dataclass(frozen=True)
 class Overpass:
@@ -51,6 +63,10 @@ class Overpass:
     def time(self) -> datetime:
         """That of the first."""
         return self.granules[0].time
+
+    def masks(self, sign: Sign) -> list[str]:
+        """Where the quality masks of its granules are read."""
+        return [sign(granule.mask, granule.collection) for granule in self.granules]
 
 
 def find_overpasses(
@@ -70,7 +86,7 @@ def find_overpasses(
         The overpasses by time, and a line for each item that cannot be used.
 
     Raises:
-        InputError: The catalogue does not answer, or answers what is none.
+        IncompleteError: The catalogue does not answer, or answers what is none.
     """
     product = shipped_products()[source.product]
     granules, unusable = [], []
@@ -92,10 +108,6 @@ def find_overpasses(
 
 
 def _items(source: SceneSource, city: City, start: date, end: date, endpoint: str) -> list[dict[str, Any]]:
-    import pystac_client  # of the extra: nothing else needs it
-    from pystac_client.stac_api_io import StacApiIO
-    from urllib3 import Retry
-
     box = city.bounding_box
     begins = datetime.combine(start, time(), city.zone)
     ends = datetime.combine(end + timedelta(days=1), time(), city.zone) - timedelta(seconds=1)
@@ -116,7 +128,9 @@ def _items(source: SceneSource, city: City, start: date, end: date, endpoint: st
         return [dict(item) for item in search.items_as_dicts()]
     except Exception as error:  # what the client raises on a wrong answer is not listed anywhere
         words = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{endpoint}: no answer to a search of {', '.join(source.collections)} ({words})") from None
+        raise IncompleteError(
+            f"{endpoint}: no answer to a search of {', '.join(source.collections)} ({words})"
+        ) from None
 
 
 def _granule(item: Item, source: SceneSource, product: Product, bands: Sequence[str]) -> Granule:

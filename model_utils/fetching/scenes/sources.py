@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-SourceName = Literal["sentinel2-l2a", "landsat", "hls"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class SceneSource:
         attribution: Who must be named; `{year}` is that of the scene.
     """
 
-    name: SourceName
+    name: str
     endpoint: str
     collections: tuple[str, ...]
     product: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
+from rasterio.io import MemoryFile
 from rasterio.warp import transform_bounds, transform_geom
 
 from model_utils import atomic
 from model_utils.fetching.scenes.look import Look, empty_code
 from model_utils.fetching.scenes.search import Overpass
 from model_utils.fetching.scenes.sources import SceneSource
+from model_utils.fetching.scenes.tokens import Sign
 from model_utils.fetching.scenes.window import Window, read_codes, read_window
 from model_utils.ingest.scenes.masks import MASKS
 from model_utils.ingest.storage import file_hash
@@ -28,7 +30,7 @@ _NO_DATA = 0
 
 
 def write_overpass(
-    folder: Path, overpass: Overpass, source: SceneSource, window: Window, bands: Sequence[str], look: Look
+    folder: Path, overpass: Overpass, source: SceneSource, window: Window, bands: Sequence[str], look: Look, sign: Sign
 ) -> Path:
     """Fetches the city's window of an overpass and writes it; the item comes last, so that what has one is whole.
 
@@ -39,6 +41,7 @@ def write_overpass(
         window: The city.
         bands: In the order of the file.
         look: What was seen of it.
+        sign: Gives the addresses that are read.
 
     Returns:
         The item.
@@ -48,11 +51,10 @@ def write_overpass(
     """
     folder.mkdir(parents=True, exist_ok=True)
     gain, offset = overpass.granules[0].scalings[bands[0]]
-    with atomic.replacing(folder / BANDS) as temporary:
-        _write_bands(temporary, overpass, window, bands, (gain, offset))
-    codes = read_codes([granule.mask for granule in overpass.granules], window, empty_code(source))
-    with atomic.replacing(folder / MASK) as temporary:
-        _as_cog(temporary, [codes.astype(MASKS[source.mask].dtype)], window, [source.mask], None)
+    atomic.write_bytes(folder / BANDS, _bands(overpass, window, bands, (gain, offset), sign))
+    codes = read_codes(overpass.masks(sign), window, empty_code(source))
+    mask = iter([codes.astype(MASKS[source.mask].dtype)])
+    atomic.write_bytes(folder / MASK, _cog(mask, MASKS[source.mask].dtype, window, [source.mask], None))
     content = _item(folder, overpass, source, window, bands, (gain, offset), look)
     atomic.write_text(folder / ITEM, json.dumps(content, indent=1))
     return folder / ITEM
@@ -75,10 +77,8 @@ _SHA256 = "1220"
 """How a multihash of 32 bytes of SHA-256 begins."""
 
 
-def _write_bands(
-    path: Path, overpass: Overpass, window: Window, bands: Sequence[str], scaling: tuple[float, float]
-) -> None:
-    """Reads band by band, so that one of them is in memory, and brings all to one gain and offset."""
+def _bands(overpass: Overpass, window: Window, bands: Sequence[str], scaling: tuple[float, float], sign: Sign) -> bytes:
+    """Reads band by band, and brings all to one gain and offset."""
 
     def numbers(colour: str) -> NDArray[np.uint16]:
         found = np.full((window.height, window.width), _NO_DATA, np.uint16)
@@ -86,7 +86,8 @@ def _write_bands(
         for granule in overpass.granules:
             if not missing.any():
                 break
-            read, data = read_window(granule.files[colour], window, _NO_DATA, Resampling.bilinear)
+            address = sign(granule.files[colour], granule.collection)
+            read, data = read_window(address, window, _NO_DATA, Resampling.bilinear)
             chosen = missing & data
             own, values = granule.scalings[colour], read[chosen].astype(np.float64)
             if own != scaling:
@@ -95,47 +96,37 @@ def _write_bands(
             missing &= ~data
         return found
 
-    _as_cog(path, (numbers(colour) for colour in bands), window, bands, _NO_DATA)
+    return _cog((numbers(colour) for colour in bands), "uint16", window, bands, _NO_DATA)
 
 
-def _as_cog(path: Path, bands: Any, window: Window, names: Sequence[str], nodata: int | None) -> None:
-    """Writes a tiled GeoTIFF band by band, and makes a COG of it."""
-    plain = path.with_name(f"{path.name}.plain")
-    profile: dict[str, Any] = {}
-    try:
-        target = None
-        try:
+def _cog(
+    bands: Iterable[NDArray[np.number]], dtype: str, window: Window, names: Sequence[str], nodata: int | None
+) -> bytes:
+    """A cloud-optimised GeoTIFF of bands that come one by one."""
+    profile = {
+        "driver": "GTiff",
+        "count": len(names),
+        "dtype": dtype,
+        "height": window.height,
+        "width": window.width,
+        "crs": window.crs,
+        "transform": window.transform,
+        "nodata": nodata,
+        "tiled": True,
+        "compress": "lzw",
+        "interleave": "band",
+    }
+    resampling = "nearest" if nodata is None else "average"
+    with MemoryFile() as plain, MemoryFile() as optimised:
+        with plain.open(**profile) as target:
             for number, band in enumerate(bands, start=1):
-                if target is None:
-                    profile = {
-                        "driver": "GTiff",
-                        "count": len(names),
-                        "dtype": band.dtype,
-                        "height": window.height,
-                        "width": window.width,
-                        "crs": window.crs,
-                        "transform": window.transform,
-                        "nodata": nodata,
-                        "tiled": True,
-                        "interleave": "band",
-                    }
-                    target = rasterio.open(plain, "w", **profile)
                 target.write(band, number)
-                target.set_band_description(number, names[number - 1])
-        finally:
-            if target is not None:
-                target.close()
-        rasterio.shutil.copy(
-            plain,
-            path,
-            driver="COG",
-            compress="deflate",
-            predictor=2,
-            blocksize=512,
-            overview_resampling="average" if nodata is not None else "nearest",
-        )
-    finally:
-        plain.unlink(missing_ok=True)
+            target.descriptions = tuple(names)
+        with plain.open() as source:
+            rasterio.shutil.copy(
+                source, optimised.name, driver="COG", compress="deflate", blocksize=512, overview_resampling=resampling
+            )
+        return bytes(optimised.getbuffer())
 
 
 def _item(
