@@ -184,5 +184,5 @@ def test_cells_that_lie_too_far_apart_are_refused(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     book.active["A1"], book.active["XFD1048576"] = "station", 1
     book.save(tmp_path / "a.xlsx")
-    with pytest.raises(InputError, match=r"a\.xlsx: found 1048576 rows and 16384 columns in a sheet, expected fewer"):
+    with pytest.raises(InputError, match=r"a\.xlsx: not readable as .*\(it is damaged, or has too many cells\), save"):
         rows(tmp_path / "a.xlsx")
