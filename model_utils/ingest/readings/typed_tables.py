@@ -55,8 +55,14 @@ class TypedTable:
     where: Callable[[int], str]
     serial_dates: bool = False
 
-    def rows(self, wanted: dict[str, int], footer: Callable[[str], bool] | None = None) -> Rows:
-        """Reads columns, as `TextTable.rows` does; rows have as many cells as the header.
+    def rows(
+        self,
+        wanted: dict[str, int],
+        footer: Callable[[str], bool] | None = None,
+        numeric: Sequence[str] = (),
+        missing: Sequence[str] = (),
+    ) -> Rows:
+        """Reads columns, all of them as text; else as `TextTable.rows` does.
 
         Raises:
             InputError: There are no rows, or the file is damaged.
