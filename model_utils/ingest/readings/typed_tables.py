@@ -150,7 +150,7 @@ def _sheets(path: Path, identity: tuple[int, ...]) -> tuple[list[_Sheet], bool]:
         with _refusing(path, _EXCEL, _BROKEN_ZIP), zipfile.ZipFile(io.BytesIO(raw)) as archive:
             check_archive(path, archive)
             serial_dates = not re.search(rb"date1904=.(1|true)", archive.read("xl/workbook.xml"))
-    command = [sys.executable, "-I", str(Path(sheets.__file__))]
+    command = [sys.executable, "-P", str(Path(sheets.__file__))]
     done = subprocess.run(command, input=raw, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     found = json.loads(done.stdout) if done.returncode == 0 else "it is damaged, or has too many cells"
     if isinstance(found, str):
