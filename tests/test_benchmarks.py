@@ -134,3 +134,11 @@ def test_coverage_counts_worlds_and_tells_the_intervals_apart(run):
     assert all(lines[f"8 + 6 stations, {days} days"][0] >= 60 for days in (60, 120))
     ours, stations_alone = lines["27 stations, 60 days, errors by day"]
     assert ours < stations_alone
+
+
+def test_reading_is_timed_against_pandas_in_three_layouts(run):
+    text = run("readings.py", "--rows", "5000", "--turns", "1")
+    plainly, ours, ratio = (medians(label, text) for label in ("pandas.read_csv", "ours", "speed, ours : pandas"))
+    assert len(ratio) == 3
+    for fast, slow, share in zip(plainly, ours, ratio, strict=True):
+        assert share == pytest.approx(fast / slow, rel=0.01)

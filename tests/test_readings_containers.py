@@ -144,7 +144,7 @@ def test_tables_in_a_zip_archive_are_read_where_they_lie(tmp_path: Path) -> None
         records = read_readings(where, DELHI)
         assert rows(where) == [*RIGHT, ("B", "2024-01-31 07:00", 3.5)]
         assert records.stations["latitude"].tolist() == [28.6, 28.7]
-        assert set(records.files) >= {path}
+        assert records.files == (path,)
         assert "README.txt is left out: a text file of no known format" in records.notes
     assert sorted(tmp_path.iterdir()) == [path]
     members["2024/a.csv"] = PLAIN.replace("2.5", "much")
@@ -184,5 +184,5 @@ def test_cells_that_lie_too_far_apart_are_refused(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     book.active["A1"], book.active["XFD1048576"] = "station", 1
     book.save(tmp_path / "a.xlsx")
-    with pytest.raises(InputError, match=r"a\.xlsx: found 1048576 rows and 16384 columns in a sheet, expected fewer"):
+    with pytest.raises(InputError, match=r"a\.xlsx: not readable as .*\(it is damaged, or has too many cells\), save"):
         rows(tmp_path / "a.xlsx")

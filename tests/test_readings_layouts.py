@@ -123,6 +123,17 @@ def test_the_same_readings_however_they_arrive(tmp_path: Path, format: Format, a
     assert_read(put(tmp_path / "files", files, suffix, encode), format, readings)
 
 
+@pytest.mark.parametrize(("station", "encoding"), [("北京东四", "gbk"), ("Zürich Süd", "latin-1"), ("Łódź", "utf-8")])
+def test_an_encoding_that_no_mark_names(tmp_path: Path, station: str, encoding: str) -> None:
+    """Latin-1's 'ür' is a sign of Chinese too, and so are its other letters before small ones."""
+    content = f"station,time_utc,value\n{station},2024-01-01 05:00,1.5\n"
+    (tmp_path / "a.csv").write_bytes(content.encode(encoding))
+    records = read_readings(tmp_path / "a.csv", DELHI)
+    assert records.table["station"].tolist() == [station]
+    guess = {"gbk": "GB 18030", "latin-1": "Latin-1"}.get(encoding)
+    assert (f"a.csv is not UTF-8: read as {guess}" in records.notes) == (guess is not None)
+
+
 @pytest.mark.parametrize("format", TABLES, ids=lambda format: format.name)
 def test_columns_in_another_order_and_more_of_them(tmp_path: Path, format: Format) -> None:
     readings = readings_of(format)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from model_utils.cities import City
 from model_utils.errors import InputError
-from model_utils.ingest.readings.files import files_of
+from model_utils.ingest.readings.files import files_of, on_disk
 from model_utils.ingest.readings.formats.combining import ReadingOptions
 from model_utils.ingest.readings.formats.opening import holds_answers, tables_in
 from model_utils.ingest.readings.formats.specification import (
@@ -82,7 +82,7 @@ def read_readings(
         described = with_columns(described, columns)
     options = ReadingOptions(city, listed, timezone, hour_stamp, unit, time_format, decimal)
     records = read(described, files, options, notes)
-    return replace(records, files=tuple(dict.fromkeys((places, *records.files)))) if places else records
+    return replace(records, files=tuple(dict.fromkeys((on_disk(places), *records.files)))) if places else records
 
 
 def detect(path: Path, city: City, listed: pd.DataFrame | None = None) -> str:

@@ -41,7 +41,8 @@ class Rows:
 
     Attributes:
         path: The file, for messages.
-        columns: A column each of the file's that were asked for, by name; text without surrounding spaces.
+        columns: A column each of the file's that were asked for, by name; text without surrounding spaces, or numbers
+            where no cell is anything else.
         decimal_comma: Whether numbers are written 12,5.
         where: Says of a row, counted from 0, which file and line holds it.
         serial_dates: Whether a time can be the number of days since 1899-12-30, as spreadsheets keep it.
@@ -56,6 +57,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
+
+    def is_like(self, other: Rows) -> bool:
+        """Whether columns are of the same types."""
+        types = [[words.type for words in rows.columns.values()] for rows in (self, other)]
+        return types[0] == types[1] and self.decimal_comma == other.decimal_comma
 
     def texts(self, name: str) -> pd.Series:
         """A column as text."""
@@ -82,6 +88,8 @@ class Rows:
 
     def _bare_numbers(self, name: str) -> Any:
         """The column's numbers, NaN where cells are empty; None where there are words among them."""
+        if pa.types.is_floating(self.columns[name].type):
+            return self.columns[name].to_numpy()
         if (name, float) not in self._known:
             words, numbers = self.columns[name], None
             empty = pc.equal(words, "")
@@ -145,7 +153,8 @@ class Rows:
         """Raises an InputError for the first row where `wrong` (N booleans) is true."""
         rows = np.flatnonzero(np.asarray(wrong))
         if rows.size:
-            found = str(self.columns[name][int(rows[0])])
+            value = self.columns[name][int(rows[0])].as_py()
+            found = f"{value:g}" if isinstance(value, float) else value or ""
             raise InputError(f"{self.where(int(rows[0]))}: {name} is {found[:60]!r}, expected {expected}")
 
 
@@ -155,10 +164,13 @@ def without_empty(rows: Rows) -> Rows:
     Raises:
         InputError: No row is left.
     """
-    trimmed = replace(rows, columns={name: pc.utf8_trim_whitespace(words) for name, words in rows.columns.items()})
+    texts = [name for name, words in rows.columns.items() if pa.types.is_string(words.type)]
+    trimmed = replace(
+        rows, columns=rows.columns | {name: pc.utf8_trim_whitespace(rows.columns[name]) for name in texts}
+    )
     empty = np.ones(len(rows), dtype=bool)
-    for words in trimmed.columns.values():
-        empty &= np.asarray(pc.equal(words, ""))
+    for name, words in trimmed.columns.items():
+        empty &= np.asarray(pc.equal(words, "") if name in texts else pc.is_null(words))
         if len(rows) and not empty.any():
             return trimmed
     if empty.all():
@@ -167,11 +179,11 @@ def without_empty(rows: Rows) -> Rows:
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
-    """The rows of several files with the same columns, as one."""
+    """The rows of several files with the same columns of the same types, as one."""
     starts = np.cumsum([0, *map(len, parts)])
     columns = {
-        name: pa.chunked_array([chunk for part in parts for chunk in part.columns[name].chunks], pa.string())
-        for name in parts[0].columns
+        name: pa.chunked_array([chunk for part in parts for chunk in part.columns[name].chunks], words.type)
+        for name, words in parts[0].columns.items()
     }
 
     def where(row: int) -> str:
@@ -203,15 +215,53 @@ class TextTable:
     _body: bytes
     _first_line: int
 
-    def rows(self, wanted: dict[str, int], footer: Callable[[str], bool] | None = None) -> Rows:
+    def rows(
+        self,
+        wanted: dict[str, int],
+        footer: Callable[[str], bool] | None = None,
+        numeric: Sequence[str] = (),
+        missing: Sequence[str] = (),
+    ) -> Rows:
         """Reads columns.
 
         Args:
             wanted: Position of a column in the header, by the name it shall have.
             footer: Says of a row's text whether it may be left out although its cells are too few or too many.
+            numeric: Columns that are read as numbers if nothing else is in any of them.
+            missing: Words that may be in these all the same.
 
         Raises:
             InputError: Naming the first line that has more or fewer cells than the header, or an empty table.
+        """
+        text = {str(position): pa.string() for position in wanted.values()}
+        table = None
+        if numeric and self.decimal == ".":
+            with suppress(pa.ArrowException):
+                types = text | {str(wanted[name]): pa.float64() for name in numeric}
+                table = self._table(types, footer, missing)
+                if any(pc.any(pc.invert(pc.is_finite(table[str(wanted[name])]))).as_py() for name in numeric):
+                    table = None  # nan and inf are words here
+        try:
+            table = table or self._table(text, footer)
+        except pa.ArrowException as error:
+            if self._body.strip():
+                raise InputError(f"{self.path}: not readable as CSV ({' '.join(str(error).split())[:120]})") from None
+            raise InputError(f"{self.path}: found a header and no rows") from None
+
+        def where(row: int) -> str:
+            whole = (at for at, cells in self._lines() if cells == len(self.names))
+            return f"{self.path}: line {next((at for number, at in enumerate(whole) if number == row), 0)}"
+
+        columns = {name: table[str(position)] for name, position in wanted.items()}
+        return without_empty(Rows(self.path, columns, self.decimal == ",", where))
+
+    def _table(
+        self, types: dict[str, pa.DataType], footer: Callable[[str], bool] | None, missing: Sequence[str] = ()
+    ) -> Any:
+        """The columns at some positions.
+
+        Raises:
+            InputError: A line has more or fewer cells than the header.
         """
         ragged: list[str] = []
         skipped = 0
@@ -223,33 +273,20 @@ class TextTable:
                 ragged.append(f"found {row.actual_columns} cells, expected {row.expected_columns} as in the header")
             return "skip"
 
-        numbers = [str(position) for position in range(len(self.names))]
-        needed = [numbers[position] for position in dict.fromkeys(wanted.values())]
-        try:
-            table = pa.csv.read_csv(
-                pa.BufferReader(self._body),
-                pa.csv.ReadOptions(
-                    use_threads=False, block_size=min(_BLOCK_BYTES, len(self._body) + 1), column_names=numbers
-                ),
-                pa.csv.ParseOptions(delimiter=self.delimiter, invalid_row_handler=keep),
-                pa.csv.ConvertOptions(column_types=dict.fromkeys(needed, pa.string()), include_columns=needed),
-            )
-        except pa.ArrowException as error:
-            if self._body.strip():
-                raise InputError(f"{self.path}: not readable as CSV ({' '.join(str(error).split())[:120]})") from None
-            raise InputError(f"{self.path}: found a header and no rows") from None
+        block = min(_BLOCK_BYTES, len(self._body) + 1)
+        names = [str(position) for position in range(len(self.names))]
+        table = pa.csv.read_csv(
+            pa.BufferReader(self._body),
+            pa.csv.ReadOptions(use_threads=False, block_size=block, column_names=names),
+            pa.csv.ParseOptions(delimiter=self.delimiter, invalid_row_handler=keep),
+            pa.csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=["", *missing]),
+        )
         if not ragged and b'"' in self._body and table.num_rows + skipped < _count_lines(self._body):
             raise InputError(f"{self.path}: a quoted cell runs over several lines, expected it to end on its line")
         if ragged:
             at_line = next((at for at, cells in self._lines() if cells != len(self.names)), self._first_line)
             raise InputError(f"{self.path}: line {at_line}: {ragged[0]}")
-
-        def where(row: int) -> str:
-            whole = (at for at, cells in self._lines() if cells == len(self.names))
-            return f"{self.path}: line {next((at for number, at in enumerate(whole) if number == row), 0)}"
-
-        columns = {name: table[str(position)] for name, position in wanted.items()}
-        return without_empty(Rows(self.path, columns, self.decimal == ",", where))
+        return table
 
     def _lines(self) -> Iterator[tuple[int, int]]:
         """Line and number of cells of each row that is not empty; slow, for messages only."""

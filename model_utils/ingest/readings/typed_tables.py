@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,26 +19,23 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum, SheetVisibleEnum
 
 from model_utils.errors import InputError
+from model_utils.ingest.readings import sheets
 from model_utils.ingest.readings.files import check_archive, identity, raw_bytes
 from model_utils.ingest.readings.text import Rows, without_empty
 
-_MOST_CELLS = 50_000_000
-_MILLISECOND = timedelta(milliseconds=1)
-_BROKEN = (OSError, EOFError, KeyError, ValueError, RuntimeError)
-_BROKEN_ZIP = (*_BROKEN, zipfile.BadZipFile, zlib.error)
+_BROKEN_ZIP = (OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _EXCEL = "a zip or Excel file"
 _ADVICE = ", save it as CSV"
 
 
 class _Sheet(NamedTuple):
-    """A sheet: its name, the number of its first row, counted from 0, and its cells."""
+    """A sheet: its name, the number of its first row, counted from 0, and the text of its cells."""
 
     name: str
     top: int
-    rows: list[list[Any]]
+    rows: list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,14 @@ class TypedTable:
     where: Callable[[int], str]
     serial_dates: bool = False
 
-    def rows(self, wanted: dict[str, int], footer: Callable[[str], bool] | None = None) -> Rows:
-        """Reads columns, as `TextTable.rows` does; rows have as many cells as the header.
+    def rows(
+        self,
+        wanted: dict[str, int],
+        footer: Callable[[str], bool] | None = None,
+        numeric: Sequence[str] = (),
+        missing: Sequence[str] = (),
+    ) -> Rows:
+        """Reads columns, all of them as text; else as `TextTable.rows` does.
 
         Raises:
             InputError: There are no rows, or the file is damaged.
@@ -99,8 +104,8 @@ def open_sheets(path: Path, is_header: Callable[[Sequence[str]], bool] | None = 
     Raises:
         InputError: Not readable, encrypted, or without a header.
     """
-    sheets, serial = _sheets(path, identity(path))
-    found = [table for sheet in sheets if (table := _sheet(path, sheet, is_header, serial)) is not None]
+    read, serial = _sheets(path, identity(path))
+    found = [table for sheet in read if (table := _sheet(path, sheet, is_header, serial)) is not None]
     if not found:
         raise InputError(f"{path}: found no header, expected a sheet with a table of readings")
     return found
@@ -112,7 +117,7 @@ def _sheet(
     """The table of a sheet; None where no row is a header."""
     preamble: list[tuple[str, ...]] = []
     for number, row in enumerate(sheet.rows, start=1):  # noqa: B007 - the one that the loop stops at
-        cells = [_text(cell) for cell in row]
+        cells = list(row)
         while cells and not cells[-1]:
             cells.pop()
         if cells and (is_header is None or is_header(cells)):
@@ -125,7 +130,7 @@ def _sheet(
     label = path.with_name(f"{path.name}, sheet {sheet.name.replace('/', ' ')}")
 
     def column(position: int) -> Any:
-        return pa.chunked_array([pa.array([_text(row[position]) for row in below], pa.string())])
+        return pa.chunked_array([pa.array([row[position] for row in below], pa.string())])
 
     return TypedTable(
         label, tuple(cells), tuple(preamble), column, lambda row: f"{label}: row {row + first}", serial_dates
@@ -145,44 +150,12 @@ def _sheets(path: Path, identity: tuple[int, ...]) -> tuple[list[_Sheet], bool]:
         with _refusing(path, _EXCEL, _BROKEN_ZIP), zipfile.ZipFile(io.BytesIO(raw)) as archive:
             check_archive(path, archive)
             serial_dates = not re.search(rb"date1904=.(1|true)", archive.read("xl/workbook.xml"))
-            _refuse_far_cells(path, archive)
-    found = []
-    with _refusing(path, _EXCEL, (*_BROKEN, CalamineError)), CalamineWorkbook.from_filelike(io.BytesIO(raw)) as book:
-        for sheet in book.sheets_metadata:
-            if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible:
-                read = book.get_sheet_by_name(sheet.name)
-                found.append(_Sheet(sheet.name, (read.start or (0, 0))[0], read.to_python()))
-    return found, serial_dates
-
-
-def _refuse_far_cells(path: Path, archive: zipfile.ZipFile) -> None:
-    """Refuses a sheet whose cells lie so far apart that all between them would not fit in memory.
-
-    Raises:
-        InputError: Naming how many there would be.
-    """
-    for name in archive.namelist():
-        if name.startswith("xl/worksheets/") and name.endswith(".xml"):
-            content = archive.read(name)
-            rows = max(map(int, re.findall(rb"<(?:\w+:)?row\b[^>]*?\sr=.([0-9]{1,9})", content)), default=1)
-            beyond_z = re.findall(rb"\sr=.([A-Z]{2,4})[0-9]", content)
-            last = max(beyond_z, key=lambda letters: (len(letters), letters), default=b"Z")
-            columns = sum(26**place * (letter - 64) for place, letter in enumerate(reversed(last)))
-            if rows * columns > _MOST_CELLS:
-                raise InputError(f"{path}: found {rows} rows and {columns} columns in a sheet, expected fewer")
-
-
-def _text(cell: Any) -> str:
-    """A cell as a CSV file holds it; a date and time at midnight is a date."""
-    if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
-    if isinstance(cell, datetime):
-        near = datetime.min + (cell - datetime.min + _MILLISECOND / 2) // _MILLISECOND * _MILLISECOND
-        return near.isoformat(sep=" ").removesuffix(" 00:00:00")
-    if isinstance(cell, timedelta):
-        minutes, seconds = divmod(round(cell.total_seconds()), 60)
-        return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"
-    return str(cell).strip() if isinstance(cell, str) else str(cell)  # a clock, a date, a number, true or false
+    command = [sys.executable, "-P", str(Path(sheets.__file__))]
+    done = subprocess.run(command, input=raw, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    found = json.loads(done.stdout) if done.returncode == 0 else "it is damaged, or has too many cells"
+    if isinstance(found, str):
+        raise InputError(f"{path}: not readable as {_EXCEL} ({found}){_ADVICE}")
+    return [_Sheet(*sheet) for sheet in found], serial_dates
 
 
 @contextmanager
@@ -192,12 +165,6 @@ def _refusing(path: Path, what: str, errors: tuple[type[Exception], ...]) -> Ite
         yield
     except InputError:
         raise
-    except PasswordError:
-        raise InputError(f"{path}: is encrypted, expected a file without a password") from None
     except errors as error:
         why = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: not readable as {what} ({why}){_ADVICE * (what == _EXCEL)}") from None
-    except BaseException as error:  # how a fault in a library that is written in Rust arrives
-        if type(error).__name__ != "PanicException":
-            raise
-        raise InputError(f"{path}: not readable as {what} (it is damaged){_ADVICE}") from None

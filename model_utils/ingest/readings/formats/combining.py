@@ -28,16 +28,10 @@ _PLACE = {"station": "str", "station_name": "str", "latitude": "float64", "longi
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """What files of readings do not say themselves.
+    """What files of readings do not say themselves, as `read_readings` is told it.
 
     Attributes:
-        city: Whose readings these are; its time zone decides local dates.
         listed: The folder's stations.csv as `read_stations` gives it, or None.
-        timezone: Zone of times that name none, or None.
-        hour_stamp: What an hour's stamp means, or None.
-        unit: Unit of PM2.5 where the files name none, or None.
-        time_format: The `strptime` format of times, or None.
-        decimal: What separates decimals, or None for what the delimiter suggests.
     """
 
     city: City

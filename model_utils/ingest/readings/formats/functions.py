@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,9 +146,7 @@ def epa_days(table: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, li
     return once, notes
 
 
-Answers = Callable[[bytes, Path], tuple[list[dict[str, str]], list[str]]]
-Choices = Callable[[pd.DataFrame, Sequence[str]], tuple[pd.DataFrame, list[str]]]
-ANSWERS: dict[str, Answers] = {"openaq": openaq_answers}
+ANSWERS = {"openaq": openaq_answers}
 """From JSON to rows."""
-CHOICES: dict[str, Choices] = {"epa-days": epa_days}
+CHOICES = {"epa-days": epa_days}
 """Which of several rows counts."""

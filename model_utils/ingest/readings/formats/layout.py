@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from model_utils.errors import InputError
 from model_utils.ingest.readings.formats.combining import Findings, ReadingOptions, some
 from model_utils.ingest.readings.formats.opening import Table
-from model_utils.ingest.readings.formats.specification import LISTED, Format, pm25_columns, position, shown
+from model_utils.ingest.readings.formats.specification import COMPASS, LISTED, Format, pm25_columns, position, shown
 from model_utils.ingest.readings.stations import matched
 from model_utils.ingest.weather.quantities import known_unit
 
@@ -36,6 +36,7 @@ class Layout:
         pm25: The columns of readings, and the unit that each heading names or ''.
         weather: Column, quantity and unit.
         stations: The stations that have a column each.
+        numeric: Columns in which only numbers are meant.
     """
 
     positions: dict[str, int] = field(compare=False)
@@ -44,6 +45,7 @@ class Layout:
     pm25: dict[str, str]
     weather: tuple[tuple[str, str, str], ...]
     stations: tuple[str, ...]
+    numeric: tuple[str, ...]
 
 
 def layout_of(format: Format, table: Table, options: ReadingOptions, findings: Findings) -> Layout:
@@ -104,7 +106,20 @@ def layout_of(format: Format, table: Table, options: ReadingOptions, findings: F
     else:
         stations = _stations(format, table, options, findings)
         positions |= {name: names.index(name, len(format.recognised_by.first)) for name in stations}
-    return Layout(positions, named, tuple(named[name] for name in time), pm25, tuple(weather), tuple(stations))
+    words = {name for key, name in named.items() if key not in (*format.time.parts, *format.weather)} - set(pm25)
+    numeric = [*pm25, *stations, *(name for name, _, unit in weather if unit != COMPASS)]
+    numeric += [
+        named[part] for part in format.time.parts if part != format.time.parts[0] or len(format.time.parts) == 4
+    ]
+    return Layout(
+        positions,
+        named,
+        tuple(named[name] for name in time),
+        pm25,
+        tuple(weather),
+        tuple(stations),
+        tuple(name for name in dict.fromkeys(numeric) if name not in words),
+    )
 
 
 def _stations(format: Format, table: Table, options: ReadingOptions, findings: Findings) -> list[str]:

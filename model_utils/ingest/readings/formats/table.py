@@ -95,13 +95,15 @@ class _Reader:
             if table is None:
                 continue
             layout = layout_of(self.format, table, self.options, self.findings)
-            rows = table.rows(layout.positions, _is_footer if self.format.footer else None)
+            missing = self.format.pm25.missing if self.format.pm25 else ()
+            footer = _is_footer if self.format.footer else None
+            rows = table.rows(layout.positions, footer, layout.numeric, missing)
             rows = rows_meant(self.format, layout, rows, self.options, self.findings)
             if not len(rows):
                 continue
             rows = self._with_station(rows, table)
             self.layouts.append(layout)
-            alike = runs and layout == runs[-1][0] and rows.decimal_comma == runs[-1][1][0].decimal_comma
+            alike = runs and layout == runs[-1][0] and rows.is_like(runs[-1][1][0])
             if alike and self.format.time.period != "either":  # where it is, each file's times say it
                 runs[-1][1].append(rows)
             else:
