@@ -105,3 +105,13 @@ def test_days_in_order_all_year_are_days_in_order() -> None:
     year = [datetime(2023, 1, 1) + timedelta(days=day) for day in range(365)]
     assert read(*(f"{day:%d/%m/%Y}" for day in year)) == year
     assert read(*(f"{day:%m/%d/%Y}" for day in year)) == year
+
+
+def test_an_hour_of_a_day_in_digits_is_no_second_of_2033() -> None:
+    assert read("2023123101", "2023123124") == [datetime(2023, 12, 31, 1), datetime(2024, 1, 1)]
+    rows = in_iso(rows_of("2023123124"), "time", order="year")
+    assert iso_times(rows, "time", zoned=False)[0] == datetime(2024, 1, 1)
+    with pytest.raises(InputError, match="line 4: time is '2023123125'"):
+        read("2023123101", "2023123102", "2023123125")
+    with pytest.raises(InputError, match="line 2: time is '2023123125'"):
+        iso_times(in_iso(rows_of("2023123125"), "time", order="year"), "time", zoned=False)

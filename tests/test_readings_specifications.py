@@ -161,6 +161,15 @@ FILES: dict[str, tuple[str, str, City, list[tuple[str, str, float]]]] = {
         DELHI,
         [("141", "2023-12-31T23:30", 11.0)],  # an hour of the local clock
     ),
+    "airkorea": (
+        "2023년 1월.csv",
+        "지역,망,측정소코드,측정소명,측정일시,SO2,CO,O3,NO2,PM10,PM25,주소\n"
+        "서울 중구,도시대기,111121,중구,2023010101,0.003,0.5,0.01,0.03,30,17,서울 중구 덕수궁길 15\n"
+        "서울 중구,도시대기,111121,중구,2023010124,0.003,0.5,0.01,0.03,30,-999,서울 중구 덕수궁길 15\n"
+        "서울 중구,도시대기,111121,중구,2023010201,0.003,0.5,0.01,0.03,30,19,서울 중구 덕수궁길 15\n",
+        DELHI,
+        [("111121", "2022-12-31T15:00", 17.0), ("111121", "2023-01-01T15:00", 19.0)],
+    ),
     "eea-e1a": (
         "FR_6001_12345_2019_timeseries.csv",
         "Countrycode,Namespace,AirQualityNetwork,AirQualityStation,AirQualityStationEoICode,SamplingPoint,"

@@ -25,6 +25,12 @@ FETCH_WEATHER = Command(
     config="model_utils.fetching.config:FetchWeatherConfig",
     function="model_utils.fetching.weather.weather:fetch_weather",
 )
+FETCH_SCENES = Command(
+    verb="fetch scenes",
+    summary="Fetches scenes of a city from an open catalogue: one a day, sorted out by cloud, cut to the city.",
+    config="model_utils.fetching.config:FetchScenesConfig",
+    function="model_utils.fetching.scenes.fetch:fetch_scenes",
+)
 SIMULATE = Command(
     verb="simulate",
     summary="Writes the archive of a synthetic city, or of simulated haze over a real surface.",
@@ -97,7 +103,7 @@ DEMO = Command(
 VERBS = {
     command.verb: command
     for command in (
-        *(CITY, FETCH_READINGS, FETCH_WEATHER, SIMULATE, PREPARE, INSPECT),
+        *(CITY, FETCH_READINGS, FETCH_SCENES, FETCH_WEATHER, SIMULATE, PREPARE, INSPECT),
         *(PRETRAIN, SUPERVISE, COMPARE, MAP, PREDICT, CONVERT_WEIGHTS, DEMO),
     )
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from model_utils.errors import flag
 from model_utils.project import SHIPPED_ROOT
 
 _FIRST_DAY = date(1940, 1, 1)  # of any source
@@ -159,3 +160,45 @@ class FetchWeatherConfig(FetchConfig):
     endpoint: str | None = None
     connections: int = 4
     root: Path = SHIPPED_ROOT
+
+
+@dataclass(frozen=True)
+class FetchScenesConfig(FetchConfig):
+    """Which scenes to fetch.
+
+    Args:
+        city: Name of the city; it is defined by data/cities/<city>.yaml.
+        from_: First local day, such as 2019-01-01.
+        to: Last local day.
+        source: sentinel2-l2a (10 m), landsat or hls (30 m), all surface reflectance from open catalogues. That serves
+            the place part of the model, which averages many dates; single days by images need top of atmosphere.
+        bands: Which bands, by colour.
+        max_cloud: Leave out a day whose scene has a larger share of the city under cloud, by the quality mask.
+        min_cover: Leave out a day whose scene shows a smaller share of the city.
+        limit: Fetch at most so many days, those with the least cloud.
+        out: Folder for the scenes; by default downloads/<city>/scenes.
+        dry_run: Show days, cloud and size, and fetch nothing.
+        endpoint: Another STAC catalogue with the same collections, such as a mirror; or the environment variable
+            PM25_STAC_ENDPOINT.
+        root: Folder that holds data/.
+    """
+
+    source: Literal["sentinel2-l2a", "landsat", "hls"] = "sentinel2-l2a"
+    bands: tuple[str, ...] = ("red", "green", "blue")
+    max_cloud: float = 0.2
+    min_cover: float = 0.5
+    limit: int | None = None
+    out: Path | None = None
+    dry_run: bool = False
+    endpoint: str | None = None
+    root: Path = SHIPPED_ROOT
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("max_cloud", "min_cover"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{flag(name)}: found {getattr(self, name)}, expected 0 to 1")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"--limit: found {self.limit}, expected 1 or more")
+        if not self.bands or not all(self.bands) or len(set(self.bands)) != len(self.bands):
+            raise ValueError(f"--bands: found {list(self.bands)}, expected different names")

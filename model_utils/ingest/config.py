@@ -70,8 +70,8 @@ class PrepareConfig(ReadingsConfig, SceneSettings):
             The archive does not depend on it.
         scheduler: With --scenes, address of a Dask scheduler that stands, in place of --workers; its workers see the
             same files under the same names.
-        licence: Licence of the imagery and readings, kept in the archive.
-        attribution: Who must be named when the archive is used, kept in the archive.
+        licence: Licence of the imagery and readings, kept in the archive; by default what files beside them state.
+        attribution: Who must be named when the archive is used, likewise.
         overwrite: Replace the city's archive instead of adding new scenes to it.
         root: Folder that holds data/.
     """

@@ -43,8 +43,9 @@ class InspectConfig(ReadingsConfig, SceneSettings):
                 raise ValueError(f"{flag(given[0])}: is about {flag(source)}, which is missing")
         sources = [name for name in ("readings", "scenes") if getattr(self, name) is not None]
         if self.table is not None and len(sources) != 1:
-            found = " and ".join(map(flag, sources)) or "neither"
-            raise ValueError(f"--table: goes with one of --readings and --scenes, found {found}")
+            if sources:
+                raise ValueError("--table: goes with one of --readings and --scenes, found both")
+            raise ValueError("--table: is about --readings or --scenes, one of which is missing")
         if sources and self.accept_changes:
             raise ValueError(f"--accept-changes: is about an archive, found {flag(sources[0])} as well")
         if not 0 <= self.max_cloud_fraction <= 1:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from model_utils.archive.format import simulated_caveat
+from model_utils.archive.format import METADATA, ArchiveMetadata, simulated_caveat
 from model_utils.configuration import save_config
+from model_utils.errors import InputError
 from model_utils.evaluation.table import marks_explained, table_rows
 from model_utils.figures.city_map import draw_city_map
 from model_utils.figures.saving import save_figure
+from model_utils.ingest.scenes.scene import Scene
 from model_utils.mapping.air_quality_index import edition_of
 from model_utils.mapping.files.geotiff import time_label, write_geotiffs
 from model_utils.mapping.files.stac import stac_item, write_item
@@ -24,6 +27,7 @@ from model_utils.mapping.report.contents import MOST_VALUES, Scale
 from model_utils.mapping.report.ground_picture import ground_picture
 from model_utils.mapping.report.page import write_report
 from model_utils.mapping.stations import station_readings
+from model_utils.project import archive_folder
 
 LAYERS_FOLDER = "layers"
 NETCDF, PAGE, ITEM = "map.nc", "report.html", "item.json"
@@ -76,6 +80,7 @@ def _page(
         "images": _images(job.sources),
         "made with": str(dataset.attrs["source"]),
         "effective resolution": _resolution(dataset),
+        **_rights(job),
     }
     downloads = {"all layers (NetCDF)": NETCDF} | {
         Path(href).name: href.removeprefix("./") for each in hrefs.values() for href in each
@@ -92,6 +97,21 @@ def _page(
         image = ground_picture(job.source.catalogue, job.cells.grid, model.ground_sample_distance_m)
     box = job.city.bounding_box
     write_report(dataset, path, stations, statistics, made, downloads, scale, image, box, notes)
+
+
+def _rights(job: MapJob) -> dict[str, str]:
+    """Who must be named, and under which licences: as the map's scenes and the city's archive state it."""
+    stating: list[Scene | ArchiveMetadata] = []
+    if isinstance(job.source, SceneTiles):
+        stating += job.source.catalogue.scenes
+    archive = archive_folder(job.config.root, job.city.name)
+    with suppress(InputError):  # without an archive that can be read, nothing is stated
+        stating.append(ArchiveMetadata.read(archive / METADATA))
+    stated = {
+        key: "; ".join(dict.fromkeys(filter(None, (getattr(each, key) for each in stating))))
+        for key in ("attribution", "licence")
+    }
+    return {key: text for key, text in stated.items() if text}
 
 
 def _images(sources: dict[str, str]) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from model_utils.errors import InputError
 
-_OURS = ("requests", "urllib3", "timezonefinder", "cdsapi")
+_OURS = ("requests", "urllib3", "timezonefinder", "cdsapi", "pystac_client")
 
 
 @contextmanager

@@ -77,6 +77,8 @@ def find_scenes(folder: Path, settings: SceneSettings, city: City) -> Catalogue:
             surface_reflectance=source.surface_reflectance,
             sidecars=source.sidecars,
             simulated=source.tags.get("SIMULATED", "").lower() == "yes",
+            licence=source.licence,
+            attribution=source.attribution,
         )
         for source, chosen, stamp in zip(sources, choices, stamps, strict=True)
     ]

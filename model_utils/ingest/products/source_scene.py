@@ -53,6 +53,8 @@ class SourceScene:
         surface_reflectance: See `Scene`.
         variant: A processing that the scenes of an archive should share, such as 'harmonized', or ''.
         sidecars: See `Scene`.
+        licence: See `Scene`.
+        attribution: See `Scene`.
     """
 
     path: Path
@@ -70,6 +72,8 @@ class SourceScene:
     surface_reflectance: bool = False
     variant: str = ""
     sidecars: tuple[Path, ...] = ()
+    licence: str = ""
+    attribution: str = ""
 
 
 def source_bands(

@@ -147,12 +147,12 @@ def read_item(item: Item, product: Product | None) -> SourceScene:
     headers = {key: read_header(path) for key, path in item.files.items() if key not in masks and _is_raster(path)}
     if not headers:
         raise InputError(f"{item.path}: found none of its bands beside it, expected the files that its assets name")
-    described = {key: _band_texts(item, key, header.count) for key, header in headers.items()}
+    described = {key: band_texts(item.content["assets"][key], header.count) for key, header in headers.items()}
     data = [key for key in headers if not _for_the_eye(item, key)] or list(headers)
     bands, scaled = [], []
     for key in data:
         for at, texts in enumerate(described[key]):
-            scaling = _scaling(item, key, texts, product)
+            scaling = scaling_of(item, key, texts, product)
             scaled.append(scaling is not None)
             bands.append((headers[key].pixels, _band(headers[key], key, at, texts, scaling, product)))
     kind, mask_key = next(((MASKS[name], key) for key, name in masks.items()), (None, ""))
@@ -169,6 +169,8 @@ def read_item(item: Item, product: Product | None) -> SourceScene:
         masked=bool(product and product.masks),
         surface_reflectance=_is_surface(item, product),
         sidecars=(item.path,),
+        licence=_stated(item, "license"),
+        attribution=_stated(item, "attribution"),
     )
 
 
@@ -200,9 +202,11 @@ def _finest(bands: Sequence[tuple[int, SourceBand]]) -> tuple[SourceBand, ...]:
     return tuple(band for _, band in best.values())
 
 
-def _band_texts(item: Item, key: str, count: int) -> list[dict[str, Any]]:
-    """What the item says of each band of an asset: version 1.1 in `bands`, 1.0 in `eo:bands` and `raster:bands`."""
-    asset = item.content["assets"][key]
+def band_texts(asset: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+    """What an item says of each of the bands of an asset.
+
+    Version 1.1 says it in `bands`, version 1.0 in `eo:bands` and `raster:bands`.
+    """
     whole = {name: value for name, value in asset.items() if name.startswith(("raster:", "eo:common_name"))}
     found = []
     for at in range(count):
@@ -215,8 +219,18 @@ def _band_texts(item: Item, key: str, count: int) -> list[dict[str, Any]]:
     return found
 
 
-def _scaling(item: Item, key: str, texts: Mapping[str, Any], product: Product | None) -> Scaling | None:
-    """Gain and offset by the item, or by what is known of its collection; None where neither says it."""
+def scaling_of(item: Item, key: str, texts: Mapping[str, Any], product: Product | None) -> Scaling | None:
+    """Gain and offset of a band by its item, or by what is known of the collection; None where neither says it.
+
+    Args:
+        item: The item.
+        key: Of the asset.
+        texts: Of the band, as from `band_texts`.
+        product: That the item's collection holds, or None.
+
+    Raises:
+        InputError: The item says what cannot be, or too little.
+    """
     numbers = []
     for name in ("scale", "offset"):
         value = texts.get(f"raster:{name}", texts.get(name))
@@ -251,6 +265,12 @@ def _is_reflectance(item: Item, data: Sequence[str], product: Product | None) ->
         return product.reflectance is not None
     roles = [item.content["assets"][key].get("roles") for key in data]
     return all(isinstance(role, list) and "reflectance" in role for role in roles)
+
+
+def _stated(item: Item, key: str) -> str:
+    """A line of text of the item's properties; '' without one."""
+    text = item.properties.get(key)
+    return " ".join(text.split())[:500] if isinstance(text, str) else ""
 
 
 def _is_surface(item: Item, product: Product | None) -> bool:

@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from model_utils.errors import InputError
 from model_utils.ingest.readings.text import Rows
 
-Order = Literal["", "day", "month"]
+Order = Literal["", "day", "month", "year"]
 
 _ISO = r"^[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[T ](?:[01][0-9]|2[0-3])(?::?[0-9]{2}.*)?)?$"
 _HALF = r"(?i)[ap]\.?m\.?\s*$"
 _EPOCH = r"^[0-9]{10}(?:\.[0-9]+)?$|^[0-9]{13}$"
 _SERIAL = r"^[2-7][0-9]{4}(?:\.[0-9]+)?$"  # 1954 to 2119
 _SPREADSHEET_ZERO = pd.Timestamp("1899-12-30")
+_HOURS = (
+    r"^(?P<year>(?:19|20)[0-9]{2})(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12][0-9]|3[01])(?P<hour>[01][0-9]|2[0-4])$"
+)
 _CLOCK = (
     r"(?:(?:\s*,)?[T\s]\s*-?\s*(?P<hour>[0-9]{1,2})(?::(?P<minute>[0-9]{2}))?(?::(?P<second>[0-9]{2})(?:\.[0-9]+)?)?"
     r"\s*(?P<half>[AaPp])?(?:\.?[Mm]\.?)?\s*(?P<zone>Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?\s*$"
@@ -33,15 +36,15 @@ def in_iso(rows: Rows, name: str, layout: str | None = None, order: Order = "") 
     """Rewrites a column of times as ISO 8601; what is none is left as it stands, for whoever reads it to refuse.
 
     Read are the forms 2024-01-31 and 2024/1/31, 31.1.2024 and 1/31/2024, 31-Jan-2024, with a clock of 24 or of 12
-    hours (12 AM is midnight, 24:00 that of the next day) and an offset or none; seconds (10 digits) or milliseconds
-    (13 digits) since 1970; and in a spreadsheet days since 1899-12-30. Whether days or months come first is decided
-    from the whole column.
+    hours (12 AM is midnight, 24:00 that of the next day) and an offset or none; 2024013124, an hour of a day; seconds
+    (10 digits) or milliseconds (13 digits) since 1970; and in a spreadsheet days since 1899-12-30. Whether days or
+    months come first is decided from the whole column.
 
     Args:
         rows: With the column.
         name: Of the column.
         layout: The `strptime` format of all its times, which then decides alone.
-        order: What comes first where the year is last, if that is known.
+        order: What comes first where the year is last, if that is known; 'year' where digits alone are a date.
 
     Raises:
         InputError: A time is not in the layout; or no row says what comes first, or two rows contradict each other.
@@ -73,6 +76,11 @@ def _in_known_form(rows: Rows, name: str, words: pd.Series, codes: NDArray[np.in
     """The words rewritten, or None where they may stay."""
     if (words.str.match(_ISO) & ~words.str.contains(_HALF)).all():
         return None
+    hours = words.str.match(_HOURS)
+    if order == "year" or (len(words) > 1 and hours.mean() > 0.5):  # as seconds they would be in 2033
+        parts, none = words[hours].str.extract(_HOURS), pd.Series(np.nan, index=words.index[hours], dtype="str")
+        parts = parts.assign(minute="0", second="0", half=none, zone=none)
+        return _from_parts(words[hours], parts).reindex(words.index).fillna(words)
     if rows.serial_dates and words.str.match(_SERIAL).all():
         days = pd.to_timedelta(words.astype("float64"), unit="D")
         return _iso((_SPREADSHEET_ZERO + days).dt.round("ms"), pd.Series("", index=words.index))

@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+import numpy as np
+
 from model_utils.errors import InputError
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".gz", ".json", ".parquet", ".xlsx", ".xls", ".zip")
@@ -21,6 +23,7 @@ STATIONS = "stations.csv"
 _MOST_BYTES = 2**33
 _HEAD_BYTES = 2**18
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+_UNREADABLE = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
 _MOST_UNPACKED_BYTES, _MOST_UNPACKED_SHARE = 2**28, 200  # tables shrink to a tenth or so, and to a hundredth at most
 
 
@@ -59,7 +62,20 @@ def on_disk(path: Path) -> Path:
 
 def is_workbook(path: Path) -> bool:
     """Whether a file is one of a spreadsheet, or else a zip archive, whatever its name says."""
-    return raw_bytes(path, head=True).startswith((_ZIP, _OLE))
+    return _begin(path, identity(path)) in (_ZIP, _OLE)
+
+
+def identity(path: Path) -> tuple[int, ...]:
+    """What changes where a file does: what is known of its beginning is kept, for each format asks for it.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    try:
+        status = on_disk(path).stat()
+    except OSError as error:
+        raise InputError(f"{path}: not readable ({error.strerror})") from None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def decoded(path: Path, head: bool = False) -> tuple[bytes, str]:
@@ -68,6 +84,15 @@ def decoded(path: Path, head: bool = False) -> tuple[bytes, str]:
     Raises:
         InputError: Not readable, an Excel file, binary.
     """
+    return _decoded_head(path, identity(path)) if head else _decoded(path, False)
+
+
+@lru_cache(maxsize=4)
+def _decoded_head(path: Path, identity: tuple[int, ...]) -> tuple[bytes, str]:
+    return _decoded(path, True)
+
+
+def _decoded(path: Path, head: bool) -> tuple[bytes, str]:
     raw = raw_bytes(path, head)
     if raw.startswith((_ZIP, _OLE)):
         raise InputError(f"{path}: found a zip or Excel file, expected text: save it as CSV, or unpack it")
@@ -85,9 +110,9 @@ def decoded(path: Path, head: bool = False) -> tuple[bytes, str]:
             break
     else:
         raise InputError(f"{path}: not readable as UTF-16, which its byte order mark promises")
-    if any(sign in text for sign in map(chr, range(8))):
-        raise InputError(f"{path}: found binary data, expected text")
     data = text.encode("utf-8") if head or encoding != "utf-8" else raw
+    if data and np.frombuffer(data, np.uint8).min() < 8:
+        raise InputError(f"{path}: found binary data, expected text")
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data, encoding
 
 
@@ -107,7 +132,7 @@ def raw_bytes(path: Path, head: bool = False) -> bytes:
                     data = unpacked.read(limit + 1)
             else:
                 data = begin + file.read(limit - 1)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path}: not readable ({' '.join(str(error).split())})") from None
     if len(data) > limit and not head:
         raise InputError(f"{path}: found over {_MOST_BYTES >> 30} GiB of text, expected a smaller file")
@@ -121,8 +146,7 @@ def opened_archive(path: Path) -> zipfile.ZipFile:
         InputError: It is damaged or encrypted, or unpacks to more than a table could.
     """
     try:
-        status = path.stat()
-        return _opened(path, (status.st_ino, status.st_size, status.st_mtime_ns))
+        return _opened(path, identity(path))
     except InputError:
         raise
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
@@ -153,15 +177,17 @@ def _opened(path: Path, identity: tuple[int, ...]) -> zipfile.ZipFile:
 
 def _is_archive(path: Path) -> bool:
     """Whether a file is a zip archive, and no Excel file."""
-    return _begins_as_zip(path) and "[Content_Types].xml" not in opened_archive(path).namelist()
+    return _begin(path, identity(path)) == _ZIP and "[Content_Types].xml" not in opened_archive(path).namelist()
 
 
-def _begins_as_zip(path: Path) -> bool:
+@lru_cache(maxsize=4)
+def _begin(path: Path, identity: tuple[int, ...]) -> bytes:
+    """The first four bytes, which name a kind of file."""
     try:
-        with path.open("rb") as file:
-            return file.read(4) == _ZIP
-    except OSError as error:
-        raise InputError(f"{path}: not readable ({error.strerror})") from None
+        with _stream(path) as file:
+            return file.read(4)
+    except _UNREADABLE as error:
+        raise InputError(f"{path}: not readable ({' '.join(str(error).split())})") from None
 
 
 def _tables_in(path: Path) -> list[Path]:

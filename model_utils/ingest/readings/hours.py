@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from model_utils.ingest.readings.records import WEATHER
 
@@ -15,20 +17,26 @@ _HOUR = pd.Timedelta(hours=1)
 _ORDINARY = (-10.0, 985.0)  # what an hour's mean is taken of; codes and saturated values would vanish in it
 
 
-def hours_of(table: pd.DataFrame, stamp: HourStamp, zone: ZoneInfo) -> tuple[pd.DataFrame, list[str]]:
+def hours_of(
+    table: pd.DataFrame, station: NDArray[np.intp], stamp: HourStamp, zone: ZoneInfo
+) -> tuple[pd.DataFrame, list[str]]:
     """Gives rows the beginning of their hour; readings of shorter intervals are averaged to hours of the local clock.
 
     The interval of a station's day (in UTC) is the median distance between its times, at most an hour.
 
     Args:
-        table: N rows `station`, `utc`, `pm25` and weather.
+        table: N rows `station`, `utc`, `pm25` and weather, by station and time.
+        station: A number for each row's station.
         stamp: Which end of its interval a time is.
         zone: The local clock.
 
     Returns:
         At most N rows with `time_utc`, and a note where readings were averaged.
     """
-    table = table.sort_values(["station", "utc"], kind="stable", ignore_index=True)
+    shift = _HOUR if stamp == "ending" else pd.Timedelta(0)
+    step = np.diff(table["utc"].to_numpy("datetime64[us]"))[np.diff(station) == 0]
+    if not ((step > np.timedelta64(0)) & (step < _HOUR.to_timedelta64())).any():
+        return table.assign(time_utc=(table["utc"] - shift).dt.as_unit("us")), []
     distinct = table[["station", "utc"]].drop_duplicates()
     gaps = distinct["utc"].groupby(distinct["station"]).diff()
     gaps = gaps.fillna(gaps.shift(-1))  # a station's first time has the gap behind it
@@ -57,6 +65,24 @@ def hours_of(table: pd.DataFrame, stamp: HourStamp, zone: ZoneInfo) -> tuple[pd.
         f"below {_ORDINARY[0]:g} or from {_ORDINARY[1]:g} on are in no mean, and stand for an hour that has no other"
     )
     return pd.concat([table[~short], hours], ignore_index=True), [note]
+
+
+def in_order(table: pd.DataFrame, time: str) -> tuple[pd.DataFrame, NDArray[np.intp]]:
+    """The rows by station and time, numbered anew, and the place of each one's station among all in order.
+
+    Rows of one time stay in their order.
+
+    Args:
+        table: N rows with `station` and the time.
+        time: Name of the time column, without NaT.
+    """
+    code, _ = pd.factorize(table["station"], sort=True)
+    when = table[time].to_numpy("datetime64[us]")
+    ahead = np.diff(code)
+    if ((ahead > 0) | ((ahead == 0) & (np.diff(when) >= np.timedelta64(0)))).all():
+        return table.reset_index(drop=True), code
+    order = np.lexsort((when, code))
+    return table.take(order).reset_index(drop=True), code[order]
 
 
 def first_instrument(table: pd.DataFrame, instrument: list[str], time: str) -> tuple[pd.DataFrame, str | None]:

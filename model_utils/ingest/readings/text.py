@@ -6,9 +6,10 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -82,14 +83,13 @@ class Rows:
     def _bare_numbers(self, name: str) -> Any:
         """The column's numbers, NaN where cells are empty; None where there are words among them."""
         if (name, float) not in self._known:
-            words = self.columns[name]
-            try:
-                numbers = pc.cast(pc.if_else(pc.equal(words, ""), None, words), pa.float64()).to_numpy()
-            except pa.ArrowInvalid:
-                numbers = None
-            else:  # nan and inf are words here
-                empty = pc.sum(pc.equal(words, "")).as_py() or 0
-                numbers = numbers if np.isfinite(numbers).sum() + empty == len(numbers) else None
+            words, numbers = self.columns[name], None
+            empty = pc.equal(words, "")
+            count = pc.sum(empty).as_py() or 0
+            with suppress(pa.ArrowInvalid):
+                numbers = pc.cast(pc.if_else(empty, None, words) if count else words, pa.float64()).to_numpy()
+                if np.isfinite(numbers).sum() + count != len(numbers):  # nan and inf are words here
+                    numbers = None
             self._known[name, float] = numbers
         return self._known[name, float]
 
@@ -159,6 +159,8 @@ def without_empty(rows: Rows) -> Rows:
     empty = np.ones(len(rows), dtype=bool)
     for words in trimmed.columns.values():
         empty &= np.asarray(pc.equal(words, ""))
+        if len(rows) and not empty.any():
+            return trimmed
     if empty.all():
         raise InputError(f"{rows.path}: found a header and no rows")
     return trimmed.taken(np.flatnonzero(~empty)) if empty.any() else trimmed
@@ -177,27 +179,6 @@ def joined(parts: Sequence[Rows]) -> Rows:
         return parts[part].where(row - int(starts[part]))
 
     return replace(parts[0], columns=columns, where=where, _known={})
-
-
-class Table(Protocol):
-    """A table whose header has been found, in whatever file.
-
-    Attributes:
-        path: The file; of a workbook with the sheet's name behind it.
-        names: The header's cells without surrounding spaces; one may be there twice.
-        preamble: The cells of the lines above the header.
-    """
-
-    @property
-    def path(self) -> Path: ...  # noqa: D102
-    @property
-    def names(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def preamble(self) -> tuple[tuple[str, ...], ...]: ...  # noqa: D102
-
-    def rows(self, wanted: dict[str, int], footer: Callable[[str], bool] | None = None) -> Rows:
-        """Reads columns, as `TextTable.rows` does."""
-        ...
 
 
 @dataclass(frozen=True)

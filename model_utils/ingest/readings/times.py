@@ -93,8 +93,14 @@ def to_utc(
     Raises:
         InputError: A reading at a time that clocks skip: they were not set to daylight time then.
     """
-    first = local.dt.tz_localize(zone, ambiguous=np.ones(len(local), bool), nonexistent="NaT")
-    second = local.dt.tz_localize(zone, ambiguous=np.zeros(len(local), bool), nonexistent="NaT")
+    code, distinct = pd.factorize(local.to_numpy())
+
+    def placed(daylight: bool) -> pd.Series:
+        ambiguous = np.full(len(distinct), daylight)
+        times = pd.Series(pd.DatetimeIndex(distinct).tz_localize(zone, ambiguous=ambiguous, nonexistent="NaT"))
+        return pd.Series(times.array.take(code), local.index)
+
+    first, second = placed(True), placed(False)
     skipped = first.isna() & local.notna()
     if (skipped & known).any():
         time = local[skipped & known].iloc[0]

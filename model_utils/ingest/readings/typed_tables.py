@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum, SheetVisibleEnum
 
 from model_utils.errors import InputError
-from model_utils.ingest.readings.files import check_archive, on_disk, raw_bytes
+from model_utils.ingest.readings.files import check_archive, identity, raw_bytes
 from model_utils.ingest.readings.text import Rows, without_empty
 
 _MOST_CELLS = 50_000_000
@@ -41,7 +41,7 @@ class _Sheet(NamedTuple):
 
 @dataclass(frozen=True)
 class TypedTable:
-    """A table whose header has been found; see `Table`.
+    """A table whose header has been found, as `TextTable` is one of text.
 
     Attributes:
         columns: The text of the column at a position of the header.
@@ -99,8 +99,7 @@ def open_sheets(path: Path, is_header: Callable[[Sequence[str]], bool] | None = 
     Raises:
         InputError: Not readable, encrypted, or without a header.
     """
-    status = on_disk(path).stat()
-    sheets, serial = _sheets(path, (status.st_ino, status.st_size, status.st_mtime_ns))
+    sheets, serial = _sheets(path, identity(path))
     found = [table for sheet in sheets if (table := _sheet(path, sheet, is_header, serial)) is not None]
     if not found:
         raise InputError(f"{path}: found no header, expected a sheet with a table of readings")

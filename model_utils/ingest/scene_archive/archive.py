@@ -111,8 +111,7 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
             created_by={**made, **_by_hand(previous), "scene_list": summary.entries, "report": report},
             sources=[*gone, *files.values(), *label_files],
             simulated="haze" if summary.simulated else "no",
-            licence=config.licence,
-            attribution=config.attribution,
+            **_rights(config, previous, scenes),
         )
         if table is None or labels.readings is None:
             forget_readings(target)
@@ -141,6 +140,17 @@ def _how_made(config: PrepareConfig, catalogue: Catalogue, labels: Labels) -> di
             str(name): [round(float(latitude), 7), round(float(longitude), 7)] for name, latitude, longitude in places
         },
     }
+
+
+def _rights(config: PrepareConfig, previous: Previous | None, scenes: Sequence[Scene]) -> dict[str, str]:
+    """Licence and attribution: those of the flags, else what the archive that is there and the scenes state."""
+    held = previous.archive.metadata if previous else None
+    rights = {}
+    for key in ("licence", "attribution"):
+        before = getattr(held, key).split("; ") if held else []
+        stated = dict.fromkeys([*before, *(getattr(scene, key) for scene in scenes)])
+        rights[key] = getattr(config, key) or "; ".join(filter(None, stated))
+    return rights
 
 
 def _by_hand(previous: Previous | None) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Scene:
         surface_reflectance: True where the provider has corrected for the atmosphere, haze included.
         sidecars: Further files that the above was read from.
         simulated: True for scenes of `pm25 simulate --write-scenes`, whose tag SIMULATED says so.
+        licence: Of the imagery, where a file beside it states it.
+        attribution: Who must be named, likewise.
     """
 
     scene_id: str
@@ -68,6 +70,8 @@ class Scene:
     surface_reflectance: bool
     sidecars: tuple[Path, ...] = ()
     simulated: bool = False
+    licence: str = ""
+    attribution: str = ""
 
     @property
     def rasters(self) -> tuple[Path, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from model_utils.cities import City
 from model_utils.errors import InputError
 from model_utils.ingest.readings.files import on_disk
-from model_utils.ingest.readings.hours import HourStamp, hours_of
+from model_utils.ingest.readings.hours import HourStamp, hours_of, in_order
 from model_utils.ingest.readings.records import WEATHER, StationRecords
 from model_utils.ingest.readings.stations import matched
 from model_utils.ingest.readings.text import Decimal, Rows
@@ -97,9 +98,9 @@ class Findings:
     places: list[pd.DataFrame] = field(default_factory=list)
     units: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    left_out: dict[str, int] = field(default_factory=dict)
+    left_out: Counter[str] = field(default_factory=Counter)
     unread: dict[str, list[str]] = field(default_factory=dict)
-    words: dict[str, int] = field(default_factory=dict)
+    words: Counter[str] = field(default_factory=Counter)
     nothing: str = ""
 
     def weather_in(self, units: dict[str, str], path: Path) -> None:
@@ -111,11 +112,6 @@ class Findings:
         for name, unit in units.items():
             if self.units.setdefault(name, unit) != unit:
                 raise InputError(f"{path}: {name} is in {unit!r}, but in {self.units[name]!r} in files before it")
-
-    def count(self, kinds: Mapping[str, int], total: dict[str, int]) -> None:
-        """Adds to counts by kind."""
-        for kind, number in kinds.items():
-            total[kind] = total.get(kind, 0) + number
 
     def last_notes(self) -> list[str]:
         """What is said once for all files."""
@@ -160,17 +156,20 @@ def station_records(
             notes += [f"times are those of {zone.key}", *lost]
             table = table[table["utc"].notna()] if lost else table
         notes.append(f"an hour's time is its {stamp}")
-        table, more = hours_of(table, stamp, options.city.zone)
-        notes += more
-        table["local_date"] = table["time_utc"].dt.tz_convert(options.city.zone).dt.tz_localize(None).dt.normalize()
+        table, station = in_order(table, "utc")
+        table, averaged = hours_of(table, station, stamp, options.city.zone)
+        notes += averaged
+        local = table["time_utc"].dt.tz_convert(options.city.zone).dt.tz_localize(None)
+        table["local_date"] = local.to_numpy("datetime64[D]").astype("datetime64[us]")
     weather = [name for name in WEATHER if name in table]
     extra = [name for name in (*weather, "incomplete") if name in table]
     table = table[["station", "time_utc", "local_date", "pm25", *extra]]
-    order = ["station", "local_date" if stamp is None else "time_utc"]
-    table = table.sort_values(order, kind="stable", ignore_index=True)
+    if stamp is None or averaged:
+        table, station = in_order(table, "local_date" if stamp is None else "time_utc")
+    first = np.flatnonzero(np.diff(station, prepend=-1))
     return StationRecords(
         table=table,
-        stations=_stations(table["station"], findings.places, options.listed, notes),
+        stations=_stations(table["station"].iloc[first], findings.places, options.listed, notes),
         period="day" if stamp is None else "hour",
         format=format,
         units={name: findings.units[name] for name in weather if name in findings.units},
@@ -182,10 +181,8 @@ def station_records(
 def _stations(
     station: pd.Series, places: Sequence[pd.DataFrame], listed: pd.DataFrame | None, notes: list[str]
 ) -> pd.DataFrame:
-    """A row a station; says so where files disagree on where it is."""
-    unnamed = pd.DataFrame(
-        {"station": station.drop_duplicates(), "station_name": "", "latitude": np.nan, "longitude": np.nan}
-    )
+    """A row for each of the stations; says so where files disagree on where it is."""
+    unnamed = pd.DataFrame({"station": station, "station_name": "", "latitude": np.nan, "longitude": np.nan})
     known = pd.concat([frame.astype(_PLACE) for frame in [*places, unnamed]], ignore_index=True)
     known = known[known["station"].isin(unnamed["station"])]
     unlisted = []

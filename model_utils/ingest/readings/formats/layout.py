@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 
 from model_utils.errors import InputError
 from model_utils.ingest.readings.formats.combining import Findings, ReadingOptions, some
-from model_utils.ingest.readings.formats.headers import pm25_columns, weather_columns
-from model_utils.ingest.readings.formats.specification import LISTED, Format, position, shown
+from model_utils.ingest.readings.formats.opening import Table
+from model_utils.ingest.readings.formats.specification import LISTED, Format, pm25_columns, position, shown
 from model_utils.ingest.readings.stations import matched
-from model_utils.ingest.readings.text import Table
+from model_utils.ingest.weather.quantities import known_unit
+
+_QUANTITY = re.compile(r"(?P<name>[^(\[]*?)\s*(?:[(\[](?P<unit>.*)[)\]])?")
+_WEATHER = {
+    "at": "temperature",
+    "temp": "temperature",
+    "rh": "relative_humidity",
+    "bp": "pressure",
+    "ws": "wind_speed",
+    "wd": "wind_direction",
+    "rf": "precipitation",
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,7 @@ def layout_of(format: Format, table: Table, options: ReadingOptions, findings: F
         find(*format.choice.columns, needed=False)
     weather = [(named[name], of[0], of[1]) for name, of in format.weather.items() if name in named]
     if format.weather_headings:
-        headed, unread = weather_columns(names)
+        headed, unread = _weather_headings(names)
         weather += [(put(at), quantity, unit) for quantity, (at, unit) in headed.items()]
         for why in unread:
             findings.unread.setdefault(why, []).append(table.path.name)
@@ -111,3 +123,24 @@ def _stations(format: Format, table: Table, options: ReadingOptions, findings: F
     if not mine:
         raise InputError(f"{table.path}: none of its stations is in stations.csv, found {', '.join(behind)[:60]}")
     return [name for name in stations if name in mine]
+
+
+def _weather_headings(names: tuple[str, ...]) -> tuple[dict[str, tuple[int, str]], list[str]]:
+    """The weather as CPCB heads it.
+
+    Returns:
+        Position and unit of the first readable column of each quantity; and why others before it are not read.
+    """
+    columns: dict[str, tuple[int, str]] = {}
+    unread: list[str] = []
+    for short, quantity in _WEATHER.items():
+        for at, name in enumerate(names):
+            match = _QUANTITY.fullmatch(name.strip())
+            if quantity not in columns and match and match["name"].casefold() == short:
+                unit = (match["unit"] or "").strip()
+                try:
+                    known_unit(quantity, unit, f"column {name!r}")
+                    columns[quantity] = (at, unit)
+                except InputError as error:
+                    unread.append(str(error))
+    return columns, unread

@@ -12,9 +12,10 @@ from model_utils.errors import InputError
 from model_utils.ingest.readings.files import decoded, is_workbook
 from model_utils.ingest.readings.formats.functions import ANSWERS
 from model_utils.ingest.readings.formats.specification import Format, shown
-from model_utils.ingest.readings.text import Decimal, Table, TextTable, open_text
+from model_utils.ingest.readings.text import Decimal, TextTable, open_text
 from model_utils.ingest.readings.typed_tables import TypedTable, open_parquet, open_sheets
 
+Table = TextTable | TypedTable
 _GUESSED = {"latin-1": "Latin-1", "gb18030": "GB 18030"}
 
 

@@ -55,7 +55,7 @@ def row_times(time: TimeColumns, columns: tuple[str, ...], end: str, rows: Rows,
         ends = _times(in_iso(rows, end, options.time_format, time.order), end, time)
         if _are_days(rows, name, end, local, ends - times):
             return local.rename("date")
-    elif time.period == "either" and local.nunique() > 1 and (local == local.dt.normalize()).all():
+    elif time.period == "either" and _at_midnight(local[:100]) and _at_midnight(local) and local.nunique() > 1:
         return local.rename("date")
     if times.dt.tz is not None:
         return times.rename("utc")
@@ -79,6 +79,10 @@ def _times(rows: Rows, name: str, time: TimeColumns) -> pd.Series:
 def _in_utc(times: pd.Series, name: str, time: TimeColumns) -> pd.Series:
     utc = time.zone == "UTC" or (time.zone == TOLD and _SAYS_UTC.fullmatch(name))
     return times.dt.tz_localize("UTC") if utc else times
+
+
+def _at_midnight(local: pd.Series) -> bool:
+    return bool((local == local.dt.normalize()).all())
 
 
 def _are_days(rows: Rows, begin: str, end: str, local: pd.Series, length: pd.Series) -> bool:

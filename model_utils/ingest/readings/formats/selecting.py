@@ -75,16 +75,14 @@ def left_out(format: Format, findings: Findings) -> list[str]:
 
 def _meant(words: pd.Series, selection: Selection) -> NDArray[np.bool_]:
     wanted = {value.casefold() for value in selection.values}
-    meant = words.str.casefold().isin(wanted).to_numpy(bool)
-    if PM25 in wanted:
-        meant = meant | words.map(lambda word: plain_letters(word) == "pm25").to_numpy(bool)
-    return meant
+    spelled = PM25 in wanted
+    return np.array([word.casefold() in wanted or (spelled and plain_letters(word) == "pm25") for word in words])
 
 
 def _kept(rows: Rows, kept: NDArray[np.bool_], others: str, findings: Findings) -> Rows:
     if kept.all():
         return rows
-    findings.count({others: int((~kept).sum())}, findings.left_out)
+    findings.left_out.update({others: int((~kept).sum())})
     return rows.taken(np.flatnonzero(kept))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
-from functools import cache
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 
 from model_utils.errors import InputError
+from model_utils.ingest.readings.clocks import Order
 from model_utils.ingest.readings.formats.functions import ANSWERS, CHOICES
-from model_utils.ingest.readings.formats.headers import pm25_columns
 from model_utils.ingest.readings.hours import HourStamp
 from model_utils.ingest.readings.units import micrograms_in
 from model_utils.ingest.weather.quantities import QUANTITIES, known_unit
@@ -29,6 +29,8 @@ LISTED = "listed"
 """In place of a pattern of stations' names: those of the list of stations."""
 COMPASS = "compass"
 """In place of a unit of the wind's direction: N, NNE, NE, ..."""
+
+_PM25 = re.compile(r"pm\s*_?2[._]?5(?:\s*[(\[](?P<unit>.*)[)\]])?(?:\.[0-9]+)?", re.IGNORECASE)
 
 # named first where formats are listed: those that data/requirements.md shows at work
 _FIRST = ("cpcb-daily", "cpcb-ccr", "uci-beijing", "openaq-csv", "openaq-json", "china-national")
@@ -108,7 +110,8 @@ class TimeColumns:
         end: Column with the end of what a row averages over, whose beginning is in `columns`; may be absent.
         parts: In place of them: year, month, day and hour, or date and hour, as numbers in columns of their own.
         hour_24: An hour in parts may be 24, the midnight that ends the day.
-        order: Whether days or months come first, where the provider documents it; else the column itself decides.
+        order: Whether days or months come first, where the provider documents it; else the column itself decides. Or
+            'year': digits alone, as in 2023010124, are year, month, day and hour.
         zone: `WRITTEN` with each time, `CITY` for the clock of the city, a zone such as UTC or Asia/Kolkata, or `TOLD`:
             written, or UTC where the column's name says so, or else --timezone must say it.
         period: What a row averages over; shorter than an hour is an hour here. 'either': what the times say.
@@ -121,7 +124,7 @@ class TimeColumns:
     end: str = ""
     parts: tuple[str, ...] = ()
     hour_24: bool = True
-    order: Literal["", "day", "month"] = ""
+    order: Order = ""
     zone: str = CITY
     period: Literal["hour", "day", "either"] = "hour"
     stamp: HourStamp = "beginning"
@@ -241,7 +244,7 @@ def position(names: Sequence[str], wanted: str) -> int | None:
     small = [folded(name) for name in names]
     for name in wanted.split("|"):
         if name in (PM25, PM25_WITH_UNIT):
-            found = [at for at, unit in pm25_columns(tuple(names)) if unit or name == PM25]
+            found = [at for at, unit in pm25_columns(names) if unit or name == PM25]
             if found:
                 return found[0]
         elif folded(name) in small:
@@ -255,6 +258,13 @@ def shown(name: str) -> str:
     return " or ".join(words.get(each, each) for each in name.split("|"))
 
 
+def pm25_columns(names: Sequence[str]) -> list[tuple[int, str | None]]:
+    """Positions of the columns that hold PM2.5, and the unit each names."""
+    found = [(position, _PM25.fullmatch(name.strip())) for position, name in enumerate(names)]
+    return [(position, match["unit"]) for position, match in found if match]
+
+
+@lru_cache(maxsize=4096)
 def folded(name: str) -> str:
     """A column's name without case and with single spaces."""
     return " ".join(name.casefold().split())
@@ -272,34 +282,24 @@ def with_columns(format: Format, told: Mapping[str, str]) -> Format:
     """
     assert format.station
     assert format.pm25
-    (time,), (pm25,), (of,) = format.time.columns, format.pm25.columns, format.rows
-    columns = {
-        "pm25": pm25,
-        "station": format.station.column,
-        "time": time,
-        "station_name": format.station.shown_name,
-        "latitude": format.station.latitude,
-        "longitude": format.station.longitude,
-        "unit": format.pm25.unit_column,
-        "parameter": of.column,
-    }
+    columns = {"pm25": format.pm25.columns[0], "station": format.station.column, "time": format.time.columns[0]}
+    columns |= {"station_name": format.station.shown_name, "unit": format.pm25.unit_column}
+    columns |= {"latitude": format.station.latitude, "longitude": format.station.longitude}
+    columns |= {"parameter": format.rows[0].column}
     if unknown := [key for key in told if key not in columns]:
         raise InputError(f"--columns: found {unknown[0]!r}, expected some of {', '.join(columns)}")
-    columns |= told
-    named = tuple(columns[key] for key in ("station", "time", "pm25"))
-    return replace(
-        format,
-        recognised_by=Recognition(columns=(*named, *told.values())),
-        station=StationColumns(
-            columns["station"],
-            shown_name=columns["station_name"],
-            latitude=columns["latitude"],
-            longitude=columns["longitude"],
-        ),
-        time=replace(format.time, columns=(columns["time"],)),
-        pm25=replace(format.pm25, columns=(columns["pm25"],), unit_column=columns["unit"]),
-        rows=(replace(of, column=columns["parameter"], optional="parameter" not in told),),
-    )
+    renamed: Format = _renamed(format, {columns[key]: name for key, name in told.items()})
+    known = renamed.recognised_by
+    return replace(renamed, recognised_by=replace(known, columns=(*known.columns, *told.values())))
+
+
+def _renamed(part: Any, names: Mapping[str, str]) -> Any:
+    """A part of a format with other names of columns."""
+    if isinstance(part, tuple):
+        return tuple(_renamed(each, names) for each in part)
+    if is_dataclass(part) and not isinstance(part, type):
+        return replace(part, **{item.name: _renamed(getattr(part, item.name), names) for item in fields(part)})
+    return names.get(part, part) if isinstance(part, str) else part
 
 
 def read_format(path: Path) -> Format:

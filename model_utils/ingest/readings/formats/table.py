@@ -19,14 +19,14 @@ from model_utils.ingest.readings.files import SUFFIXES
 from model_utils.ingest.readings.formats.combining import Findings, ReadingOptions, some, station_records
 from model_utils.ingest.readings.formats.functions import CHOICES, portal_name
 from model_utils.ingest.readings.formats.layout import Layout, layout_of
-from model_utils.ingest.readings.formats.opening import open_table
+from model_utils.ingest.readings.formats.opening import Table, open_table
 from model_utils.ingest.readings.formats.row_times import row_times
 from model_utils.ingest.readings.formats.selecting import left_out, nothing_found, rows_meant
 from model_utils.ingest.readings.formats.specification import CITY, COMPASS, TOLD, WRITTEN, Format, folded
 from model_utils.ingest.readings.hours import HourStamp, first_instrument
 from model_utils.ingest.readings.records import StationRecords
 from model_utils.ingest.readings.stations import matched
-from model_utils.ingest.readings.text import Rows, Table, joined
+from model_utils.ingest.readings.text import Rows, joined
 from model_utils.ingest.readings.times import time_zone
 from model_utils.ingest.weather.quantities import known_unit
 
@@ -121,24 +121,27 @@ class _Reader:
         times = row_times(format.time, layout.time, named.get(format.time.end, ""), rows, self.options)
         frame = pd.DataFrame({"station": self._station(layout, rows), times.name: times})
         if format.measured:
-            words = {format.measured.pm25: "pm25", **format.measured.weather}
-            frame["measured"] = rows.texts(named[format.measured.column]).str.lower().map(words)
+            names = {format.measured.pm25: "pm25", **format.measured.weather}
+            words, codes = rows.distinct(named[format.measured.column])
+            frame["measured"] = words.str.lower().map(names).array.take(codes)
             frame["unit"] = rows.texts(named[format.pm25.unit_column]) if format.pm25 else ""
         frame["pm25"] = self._readings(layout, rows, frame)
         units = {}
         for column, quantity, unit in layout.weather:
             if unit == COMPASS:
-                degrees = {point: 22.5 * number for number, point in enumerate(_POINTS)}
-                frame[quantity], units[quantity] = rows.texts(column).map(degrees).astype("float64"), "deg"
+                words, codes = rows.distinct(column)
+                degrees = words.map({point: 22.5 * number for number, point in enumerate(_POINTS)})
+                frame[quantity], units[quantity] = degrees.to_numpy(np.float64)[codes], "deg"
             else:
                 frame[quantity], units[quantity] = rows.numbers(column), unit
         findings.weather_in(units, rows.path)
         for name in format.instrument:
-            numbers = pd.to_numeric(rows.texts(named[name]), errors="coerce")
-            frame[name] = numbers if numbers.notna().all() else rows.texts(named[name])
+            words, codes = rows.distinct(named[name])
+            numbers: pd.Series = pd.to_numeric(words, errors="coerce")
+            frame[name] = (numbers if numbers.notna().all() else words).array.take(codes)
         for name in format.choice.columns if format.choice else ():
             frame[name] = rows.texts(named[name]) if name in named else ""
-        findings.places.append(self._places(layout, rows, frame["station"]))
+        findings.places += self._places(layout, rows, frame["station"])
         return frame
 
     def _wide(self, layout: Layout, rows: Rows) -> pd.DataFrame:
@@ -146,25 +149,28 @@ class _Reader:
         times = row_times(self.format.time, layout.time, "", rows, self.options)
         values = np.stack([rows.numbers(name) for name in layout.stations], axis=1)
         for name in layout.stations:
-            self.findings.count(rows.missing_by_kind(name), self.findings.words)
+            self.findings.words.update(rows.missing_by_kind(name))
         self._note_assumed_unit(True)
         values = self.options.micrograms(values.ravel(), "", rows)
-        station = np.tile(np.array(layout.stations, dtype=object), len(rows))
-        frame = pd.DataFrame({"station": station, times.name: times.repeat(len(layout.stations)).array, "pm25": values})
-        return frame.astype({"station": "str"})
+        count = len(layout.stations)
+        names = pd.Series(list(layout.stations), dtype="str").array.take(np.tile(np.arange(count), len(rows)))
+        return pd.DataFrame({"station": names, times.name: times.repeat(count).array, "pm25": values})
 
     def _readings(self, layout: Layout, rows: Rows, frame: pd.DataFrame) -> NDArray[np.float64]:
         """The readings in ug/m3; weather that has rows of its own stays as it is."""
         assert self.format.pm25
         of, reading = self.format.pm25, None
         for column, heading in layout.pm25.items():
-            self.findings.count(rows.missing_by_kind(column, of.missing), self.findings.words)
+            self.findings.words.update(rows.missing_by_kind(column, of.missing))
             units = rows.texts(layout.named[of.unit_column]) if of.unit_column in layout.named else of.unit or heading
             values = rows.numbers(column)
             if "measured" in frame:
                 mine = np.flatnonzero(frame["measured"] == "pm25")
+                of_pm25 = self.options.micrograms(
+                    values[mine], frame["unit"].iloc[mine], rows.taken(mine) if len(mine) < len(rows) else rows
+                )
                 values = values.copy()
-                values[mine] = self.options.micrograms(values[mine], frame["unit"].iloc[mine], rows.taken(mine))
+                values[mine] = of_pm25
             else:
                 self._note_assumed_unit(units == "" if isinstance(units, str) else bool((units == "").any()))
                 values = self.options.micrograms(values, units, rows)
@@ -199,12 +205,14 @@ class _Reader:
         rows.refuse(column, names == "", "the name of a station")
         return names
 
-    def _places(self, layout: Layout, rows: Rows, station: pd.Series) -> pd.DataFrame:
-        """A row for each place that a station is said to be at."""
+    def _places(self, layout: Layout, rows: Rows, station: pd.Series) -> list[pd.DataFrame]:
+        """A row for each place that a station is said to be at, and each of its names."""
         of = self.format.station
         assert of
         names = [layout.named[name] for name in (of.shown_name, of.latitude, of.longitude) if name in layout.named]
         names += [_STATION] if of.preamble else []
+        if not names:
+            return []
         code, _ = pd.factorize(station)
         for name in names:
             words, codes = rows.distinct(name)
@@ -216,7 +224,7 @@ class _Reader:
         places["station_name"] = rows.texts(shown) if shown else ""
         for name, column in (("latitude", of.latitude), ("longitude", of.longitude)):
             places[name] = rows.numbers(layout.named[column]) if column in layout.named else np.nan
-        return places
+        return [places]
 
     def _with_weather(self, table: pd.DataFrame, weather: pd.DataFrame, time: str) -> pd.DataFrame:
         """Puts each station's weather, which has rows of its own, beside its PM2.5 of the same time."""

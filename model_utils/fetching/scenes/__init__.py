@@ -1,0 +1,1 @@
+"""Scenes of a city from public archives: searched, looked at, cut to the city and written as STAC items with COGs."""
