@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from model_utils.estimators.city_model import load_city_model as load_model
     from model_utils.features.convert_config import ConvertWeightsConfig
     from model_utils.features.convert_weights import convert_weights
+    from model_utils.fetching.city import make_city
+    from model_utils.fetching.config import CityConfig, FetchReadingsConfig, FetchWeatherConfig
+    from model_utils.fetching.readings.openaq import fetch_readings
+    from model_utils.fetching.weather.weather import fetch_weather
     from model_utils.ingest.config import PrepareConfig
     from model_utils.ingest.prepare import prepare
     from model_utils.inspection.config import InspectConfig
@@ -32,8 +36,11 @@ if TYPE_CHECKING:
     from model_utils.supervision.supervise import supervise
 
 __all__ = [
+    "CityConfig",
     "CompareConfig",
     "ConvertWeightsConfig",
+    "FetchReadingsConfig",
+    "FetchWeatherConfig",
     "InspectConfig",
     "MapConfig",
     "PredictConfig",
@@ -43,9 +50,12 @@ __all__ = [
     "SuperviseConfig",
     "compare",
     "convert_weights",
+    "fetch_readings",
+    "fetch_weather",
     "from_preset",
     "inspect",
     "load_model",
+    "make_city",
     "make_map",
     "predict",
     "predict_at",
@@ -57,8 +67,11 @@ __all__ = [
 ]
 
 _FROM = {
+    "CityConfig": "model_utils.fetching.config",
     "CompareConfig": "model_utils.comparison.config",
     "ConvertWeightsConfig": "model_utils.features.convert_config",
+    "FetchReadingsConfig": "model_utils.fetching.config",
+    "FetchWeatherConfig": "model_utils.fetching.config",
     "InspectConfig": "model_utils.inspection.config",
     "MapConfig": "model_utils.mapping.config",
     "PredictConfig": "model_utils.mapping.config",
@@ -68,9 +81,12 @@ _FROM = {
     "SuperviseConfig": "model_utils.supervision.config",
     "compare": "model_utils.comparison.run",
     "convert_weights": "model_utils.features.convert_weights",
+    "fetch_readings": "model_utils.fetching.readings.openaq",
+    "fetch_weather": "model_utils.fetching.weather.weather",
     "from_preset": "model_utils.configuration",
     "inspect": "model_utils.inspection.inspect",
     "load_model": "model_utils.estimators.city_model:load_city_model",
+    "make_city": "model_utils.fetching.city",
     "make_map": "model_utils.mapping.run",
     "predict": "model_utils.mapping.points",
     "predict_at": "model_utils.mapping.points",

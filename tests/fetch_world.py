@@ -96,11 +96,9 @@ def day_file(place: Place, day: date, hours: int = 24) -> bytes:
     lines = ['"location_id","sensors_id","location","datetime","lat","lon","parameter","units","value"']
     for hour in range(hours):
         value = 60 + 30 * math.sin(day.toordinal() + place.id) + hour
-        shown = f'"{place.name}-{place.id}"'
-        where = f'"{place.latitude}","{place.longitude}"'
-        lines.append(
-            f'"{place.id}","{10 * place.id}",{shown},"{day}T{hour:02d}:00:00+05:30",{where},"pm25","µg/m³","{value:.1f}"'
-        )
+        shown, time = f"{place.name}-{place.id}", f"{day}T{hour:02d}:00:00+05:30"
+        cells = (place.id, 10 * place.id, shown, time, place.latitude, place.longitude, "pm25", "µg/m³", f"{value:.1f}")
+        lines.append(",".join(f'"{cell}"' for cell in cells))
     return gzip.compress("\n".join([*lines, ""]).encode(), mtime=0)
 
 
@@ -189,23 +187,24 @@ class OpenAQ:
         return Answer(text.encode(), "application/xml")
 
 
+UNITS = {
+    "temperature_2m": "°C",
+    "dew_point_2m": "°C",
+    "relative_humidity_2m": "%",
+    "surface_pressure": "hPa",
+    "wind_speed_10m": "m/s",
+    "wind_direction_10m": "°",
+    "precipitation": "mm",
+    "boundary_layer_height": "m",
+}
+
+
 class OpenMeteo:
     """The archive below `/meteo`; the weather is a formula of place and time.
 
     Attributes:
         without: Variables that are null throughout.
     """
-
-    UNITS = {
-        "temperature_2m": "°C",
-        "dew_point_2m": "°C",
-        "relative_humidity_2m": "%",
-        "surface_pressure": "hPa",
-        "wind_speed_10m": "m/s",
-        "wind_direction_10m": "°",
-        "precipitation": "mm",
-        "boundary_layer_height": "m",
-    }
 
     def __init__(self, server: LoopbackServer) -> None:
         self.server = server
@@ -235,7 +234,7 @@ class OpenMeteo:
         if asked.path != "/meteo/v1/archive":
             return None
         names = asked.parameters["hourly"].split(",")
-        if unknown := [name for name in names if name not in self.UNITS]:
+        if unknown := [name for name in names if name not in UNITS]:
             reason = f"Data corrupted at path ''. Cannot initialize from invalid String value {unknown[0]}."
             return _json({"error": True, "reason": reason}, 400)
         assert asked.parameters["timezone"] == "GMT"
@@ -252,7 +251,7 @@ class OpenMeteo:
             "timezone": "GMT",
             "timezone_abbreviation": "GMT",
             "elevation": 120.0,
-            "hourly_units": {"time": "iso8601", **{name: self.UNITS[name] for name in names}},
+            "hourly_units": {"time": "iso8601", **{name: UNITS[name] for name in names}},
             "hourly": {
                 "time": [f"{hour:%Y-%m-%dT%H:%M}" for hour in hours],
                 **{

@@ -12,28 +12,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fetch_server import FAULTS, Answer, Asked, LoopbackServer, etag_of, loopback_server, only_loopback
+from fetch_runs import QUICK, asked_quickly
+from fetch_server import FAULTS, Answer, Asked, LoopbackServer, etag_of
 from full_disk import no_file_above
 
 from model_utils.errors import IncompleteError, InputError, UnwritableError
 from model_utils.fetching.transfer import http_source
 from model_utils.fetching.transfer.endpoint import endpoint
-from model_utils.fetching.transfer.http_source import HttpSource, Patience
+from model_utils.fetching.transfer.http_source import HttpSource
 from model_utils.fetching.transfer.manifest import MANIFEST, Manifest, partial_path
 from model_utils.fetching.transfer.many import MOST_IN_VAIN, fetch_files, plan
 from model_utils.fetching.transfer.progress import Arrivals
 from model_utils.fetching.transfer.rate_limit import RateLimit
 from model_utils.fetching.transfer.remote_file import RemoteFile
 
-QUICK = Patience(total=6, backoff_factor=0.001, backoff_max=0.01)
-
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackServer]:
-    """Asked by a client that waits shortly."""
-    monkeypatch.setattr(http_source, "PATIENCE", QUICK)
-    monkeypatch.setattr(http_source, "READ_SECONDS", 0.3)
-    with only_loopback(), loopback_server() as server:
+def server() -> Iterator[LoopbackServer]:
+    with asked_quickly() as server:
         yield server
 
 
@@ -358,7 +354,6 @@ def test_ctrl_c_does_not_wait_for_what_is_under_way(
     assert time.monotonic() - began < 4
     monkeypatch.undo()
     server.chunk_pause = 0
-    monkeypatch.setattr(http_source, "PATIENCE", QUICK)
     fetch(server, files, tmp_path)
     expect_all(server, tmp_path)
     assert any(asked.status == 206 for asked in server.asked)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from datetime import date
 
+import yaml
+
 from model_utils import atomic
 from model_utils.cities import BoundingBox, city_file, city_of_text, load_city
 from model_utils.errors import InputError
@@ -28,7 +30,7 @@ def make_city(config: CityConfig) -> None:
     zone = config.time_zone or _time_zone((box.south + box.north) / 2, (box.west + box.east) / 2)
     sides = ", ".join(f"{side}: {getattr(box, side):.{_DECIMALS}f}" for side in ("south", "west", "north", "east"))
     text = (
-        f"name: {config.name}\n"
+        f"{yaml.safe_dump({'name': config.name}, allow_unicode=True)}"  # a city called No is no truth value
         f"bounding_box: {{{sides}}}  # WGS84 degrees\n"
         f"time_zone: {zone}\n"
         f'overpass_local_time: "{config.overpass}"  # of scenes that have only a date\n'
