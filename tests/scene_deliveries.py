@@ -184,11 +184,11 @@ def earth_engine_top_of_atmosphere(folder: Path) -> Delivered:
     """Floats of reflectance; cloud by bit 10 of a band that is not of whole numbers either."""
     bands = np.stack([REFLECTANCE[colour] for colour in ("red", "green", "blue")] + [1024.0 * CLOUD])
     raster(
-        folder / "20240102T051221_20240102T052050_T43RGM.tif",
+        folder / "20210102T051221_20210102T052050_T43RGM.tif",
         bands.astype(np.float32),
         descriptions=("B4", "B3", "B2", "QA60"),
     )
-    time = DAY.replace(hour=5, minute=12, second=21)
+    time = DAY.replace(year=2021, hour=5, minute=12, second=21)
     return Delivered("earth-engine-sentinel2", time, False, "own", {"full_scale": 0.4})
 
 
@@ -304,12 +304,12 @@ def earth_engine_landsat(sensor: str, red: int) -> Callable[[Path], Delivered]:
 
 def earth_engine_bands_sentinel(folder: Path) -> Delivered:
     """What a download of a single image is: a file a band."""
-    name = "20240102T051221_20240102T052050_T43RGM"
+    name = "20210102T051221_20210102T052050_T43RGM"
     for band, colour in (("B8", "nir"), ("B4", "red"), ("B3", "green"), ("B2", "blue")):
         raster(folder / f"{name}.{band}.tif", numbers_of(colour, 1e-4))
     raster(folder / f"{name}.QA60.tif", (1024 * CLOUD).astype(np.uint16))
     raster(folder / f"{name}.MSK_CLDPRB.tif", scl())
-    time = DAY.replace(hour=5, minute=12, second=21)
+    time = DAY.replace(year=2021, hour=5, minute=12, second=21)
     return Delivered("earth-engine-sentinel2", time, False, "own", {"full_scale": 4000.0})
 
 

@@ -121,9 +121,9 @@ def test_wrong_type_is_named(verb: str, capsys: pytest.CaptureFixture[str]) -> N
     kinds = {"int", "float", "bool", "int | None", "float | None"}
     flags = [item.name for item in fields(load(VERBS[verb].config)) if item.type in kinds]
     assert flags
-    for flag in flags:
-        line = error_line([verb, *REQUIRED[verb], f"--{flag}=many"], capsys)
-        assert f"--{flag.replace('_', '-')}: found many, expected " in line
+    for name in flags:
+        line = error_line([verb, *REQUIRED[verb], f"--{name}=many"], capsys)
+        assert f"--{name.replace('_', '-')}: found many, expected " in line
 
 
 @pytest.mark.parametrize(

@@ -405,7 +405,7 @@ def test_inspect_warns_where_an_offset_seems_to_be_applied_twice(
     item["properties"]["earthsearch:boa_offset_applied"] = False
     path.write_text(json.dumps(item))
     assert main(words) == 0
-    assert "warning: 1 of them have values below 0" in capsys.readouterr().out
+    assert "warning: values below 0 at the darkest in 1 of 1" in capsys.readouterr().out
 
 
 def test_inspect_names_a_full_scale_where_none_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

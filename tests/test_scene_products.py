@@ -197,13 +197,14 @@ def sentinel_metadata(level: str, offset: int | None, quantification: int = 1000
         f'<{kind}_ADD_OFFSET band_id="{band}">{offset - band}</{kind}_ADD_OFFSET>' for band in range(13) if offset
     )
     prefix = "" if level == "L1C" else "BOA_"
-    return (
+    text = (
         '<n1:Product xmlns:n1="https://psd-14.sentinel2.eo.esa.int/PSD/x.xsd"><n1:General_Info><Product_Info>'
         "<PRODUCT_START_TIME>2019-01-04T05:32:29.000Z</PRODUCT_START_TIME><Datatake>"
         "<DATATAKE_SENSING_START>2019-01-04T05:32:21.024Z</DATATAKE_SENSING_START></Datatake></Product_Info>"
         f"<{prefix}QUANTIFICATION_VALUE>{quantification}</{prefix}QUANTIFICATION_VALUE>{offsets}"
         "</n1:General_Info></n1:Product>"
     )
+    return text if level == "L1C" else text.replace("2019-01-04", "2022-03-09")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +237,8 @@ def test_sentinel_reflectance_time_and_mask(tmp_path: Path, name: str, metadata:
     assert kind == ("scl" if level == "l2a" else "classi")
     assert file.is_file()
     if metadata:
-        assert scene.time_utc == datetime(2019, 1, 4, 5, 32, 21, 24_000, tzinfo=UTC)
+        day = datetime(2019, 1, 4, tzinfo=UTC) if level == "l1c" else datetime(2022, 3, 9, tzinfo=UTC)
+        assert scene.time_utc == day.replace(hour=5, minute=32, second=21, microsecond=24_000)
         assert scene.sidecars == (safe / f"MTD_MSI{level.upper()}.xml",)
     else:
         assert scene.time_utc.strftime("%Y%m%dT%H%M%S") == name.split("_")[2]
@@ -262,7 +264,7 @@ def test_damaged_sentinel_products_are_refused(tmp_path: Path) -> None:
         "<a": "not readable as XML",
         sentinel_metadata("L2A", None, 0): "quantification",
         sentinel_metadata("L2A", -1000).replace('band_id="3">-1003', 'band_id="3">x'): "offset of B04",
-        sentinel_metadata("L2A", None).replace("2019-01-04T05:32:21.024Z", "soon"): "DATATAKE_SENSING_START is 'soon'",
+        sentinel_metadata("L2A", None).replace("2022-03-09T05:32:21.024Z", "soon"): "DATATAKE_SENSING_START is 'soon'",
     }.items():
         xml.write_text(text)
         assert expected in refusal(tmp_path)
@@ -278,7 +280,9 @@ def test_damaged_sentinel_products_are_refused(tmp_path: Path) -> None:
     assert "'red'" in refusal(tmp_path)
     red.write_bytes(whole)
     granule = red.parents[2]
-    shutil.copytree(granule, granule.with_name("second"))
+    second = shutil.copytree(granule, granule.with_name("second"))
+    assert len(find(tmp_path).scenes) == 1  # the same bytes a second time, as a package beside what came out of it
+    write(next(second.rglob("*_B04_10m.jp2")), size=8)
     assert "is there already" in refusal(tmp_path)
     shutil.rmtree(safe)
     (tmp_path / "S1A_IW_GRDH_1SDV_20190104.SAFE").mkdir()

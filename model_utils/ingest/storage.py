@@ -6,9 +6,11 @@ A file in a package has the path that it would have if the package were a folder
 from __future__ import annotations
 
 import hashlib
+import io
+import posixpath
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +23,7 @@ PACKED = (".zip", ".tar")
 """Endings of packages that are read where they lie."""
 
 _MOST_BYTES = 64 * 2**20
+_MOST_LINKS = 8
 
 
 @dataclass(frozen=True)
@@ -56,21 +59,13 @@ def gdal_name(path: Path) -> str:
     member = member_of(path)
     if member is None:
         return str(path)
-    package = member.package.resolve()
+    package = member.package.absolute()
     if package.suffix.lower() == ".zip":
-        return f"/vsizip/{{{package}}}/{member.name}"  # the braces say where the package's own name ends
+        # the braces say where the package's own name ends
+        return f"/vsizip/{package if '}' in str(package) else f'{{{package}}}'}/{member.name}"
     # GDAL's own reader of .tar does not know the long names of Python's and POSIX's archives
-    status = package.stat()
-    start, size = _places_in_tar(package, status.st_size, status.st_mtime_ns).get(member.name, (0, 0))
-    return f"/vsisubfile/{start}_{size},{package}"
-
-
-@lru_cache(maxsize=64)
-def _places_in_tar(package: Path, size: int, changed: int) -> dict[str, tuple[int, int]]:
-    """Where the content of each file begins, and its bytes; size and time of change tell one .tar from the next."""
-    with tarfile.open(package, "r:") as tarred:
-        files = [entry for entry in tarred if entry.isfile() and not entry.issparse()]
-    return {PurePosixPath(entry.name).as_posix(): (entry.offset_data, entry.size) for entry in files}
+    place = _tar(package, *_size_and_change(package)).get(member.name, _Place(0, 0))
+    return f"/vsisubfile/{place.start}_{place.size},{package}"
 
 
 def read_bytes(path: Path) -> bytes:
@@ -107,8 +102,7 @@ def size_and_change(path: Path) -> tuple[int, int]:
         OSError: It is not there.
     """
     member = member_of(path)
-    status = (member.package if member else path).stat()
-    return status.st_size, status.st_mtime_ns
+    return _size_and_change(member.package if member else path)
 
 
 @contextmanager
@@ -125,15 +119,13 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         return
     try:
         if member.package.suffix.lower() == ".zip":
-            with zipfile.ZipFile(member.package) as zipped, zipped.open(member.name) as file:
+            zipped = _zip(member.package, *_size_and_change(member.package))
+            with zipped.file.open(zipped.names[member.name]) as file:
                 yield file
         else:
-            with tarfile.open(member.package, "r:") as tarred:
-                found = tarred.extractfile(member.name)
-                if found is None:
-                    raise OSError(0, f"{member.name} is no file there")
-                with found:
-                    yield found
+            place = _tar(member.package, *_size_and_change(member.package))[member.name]
+            with member.package.open("rb") as tarred:
+                yield _Part(tarred, place)
     except (zipfile.BadZipFile, tarfile.TarError, KeyError, RuntimeError, EOFError, NotImplementedError) as error:
         raise OSError(0, " ".join(str(error).split()) or type(error).__name__) from None
 
@@ -146,14 +138,14 @@ def members(package: Path) -> tuple[Path, ...]:
     """
     try:
         if package.suffix.lower() == ".zip":
-            with zipfile.ZipFile(package) as zipped:
-                entries = [entry for entry in zipped.infolist() if not entry.is_dir()]
-                if locked := [entry.filename for entry in entries if entry.flag_bits & 1]:
-                    raise InputError(f"{package}: {locked[0]} in it is encrypted, expected a .zip without a password")
-                names = [entry.filename for entry in entries]
+            zipped = _zip(package, *_size_and_change(package))
+            if zipped.encrypted:
+                raise InputError(f"{package}: {zipped.encrypted} in it is encrypted, expected one without a password")
+            names = list(zipped.names)
         else:
-            with tarfile.open(package, "r:") as tarred:
-                names = [entry.name for entry in tarred if entry.isfile()]
+            names = list(_tar(package, *_size_and_change(package)))
+    except InputError:
+        raise
     except (zipfile.BadZipFile, tarfile.TarError, OSError, ValueError, EOFError, NotImplementedError) as error:
         words = " ".join(str(error).split())[:120]
         raise InputError(f"{package}: not readable as a {package.suffix.lower()} file ({words})") from None
@@ -165,3 +157,74 @@ def members(package: Path) -> tuple[Path, ...]:
         if not any(part.startswith((".", "__MACOSX")) for part in inside.parts):
             found.append(package / inside)
     return tuple(sorted(set(found)))
+
+
+# A package is listed once: opening it for each of its files would take time by the square of their number.
+
+
+@dataclass(frozen=True)
+class _Zip:
+    """An opened .zip file, the names in it by how they are written here, and one that is encrypted or ''."""
+
+    file: zipfile.ZipFile
+    names: Mapping[str, zipfile.ZipInfo]
+    encrypted: str
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the content of a file in a .tar begins, and its bytes."""
+
+    start: int
+    size: int
+
+
+class _Part(io.RawIOBase):
+    """A file in a .tar, read one after the other."""
+
+    def __init__(self, tarred: IO[bytes], place: _Place) -> None:
+        self._tarred, self._left = tarred, place.size
+        tarred.seek(place.start)
+
+    def read(self, size: int = -1) -> bytes:
+        """Reads so many bytes, or all that are left."""
+        content = self._tarred.read(self._left if size < 0 else min(size, self._left))
+        self._left -= len(content)
+        return content
+
+
+@lru_cache(maxsize=16)
+def _zip(package: Path, size: int, changed: int) -> _Zip:
+    """Opens a .zip file; size and time of change tell one from the next of its name."""
+    file = zipfile.ZipFile(package)
+    entries = [entry for entry in file.infolist() if not entry.is_dir()]
+    encrypted = next((entry.filename for entry in entries if entry.flag_bits & 1), "")
+    return _Zip(file, {_plain_name(entry.filename): entry for entry in entries}, encrypted)
+
+
+@lru_cache(maxsize=64)
+def _tar(package: Path, size: int, changed: int) -> dict[str, _Place]:
+    """Where the content of each file lies; that of a link is what it leads to."""
+    with tarfile.open(package, "r:") as tarred:
+        entries = {_plain_name(entry.name): entry for entry in tarred}
+    places = {}
+    for name, entry in entries.items():
+        target: tarfile.TarInfo | None = entry
+        for _ in range(_MOST_LINKS):
+            if target is None or not (target.islnk() or target.issym()):
+                break
+            folder = posixpath.dirname(target.name) if target.issym() else ""
+            target = entries.get(_plain_name(posixpath.normpath(posixpath.join(folder, target.linkname))))
+        if target is not None and target.isfile() and not target.issparse():
+            places[name] = _Place(target.offset_data, target.size)
+    return places
+
+
+def _plain_name(name: str) -> str:
+    """A name in a package without ./ before it."""
+    return name if name.startswith("/") else PurePosixPath(name).as_posix()
+
+
+def _size_and_change(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

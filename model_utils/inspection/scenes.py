@@ -91,12 +91,12 @@ def _coverage(surveys: dict[int, Survey], total: int) -> list[str]:
     looked = f" ({len(surveys)} of {total} scenes were looked at)" if len(surveys) < total else ""
     lines = [f"of the city's bounding box a scene shows {np.mean(covered):.0%} in the mean{looked}"]
     if empty := sum(share == 0 for share in covered):
-        lines.append(f"warning: {empty} of them show nothing of it")
+        lines.append(f"warning: nothing of it in {empty} of {len(covered)}")
     lowest = [min(band[0] for band in item.percentiles) for item in surveys.values() if item.percentiles]
     if below := sum(value < 0 for value in lowest):
         lines.append(
-            f"warning: {below} of them have values below 0 at their darkest: an offset that was applied before may "
-            "have been applied a second time, as where a STAC item says it wrongly"
+            f"warning: values below 0 at the darkest in {below} of {len(covered)}: an offset that was applied before "
+            "may have been applied a second time, as where a STAC item says it wrongly"
         )
     return lines
 

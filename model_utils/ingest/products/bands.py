@@ -74,6 +74,9 @@ def choose_bands(source: SourceScene, wanted: Sequence[Wanted]) -> tuple[Choice,
         InputError: A band is not there or cannot be told; names the file and what it holds.
     """
     choices = tuple(_choice(source, item) for item in wanted)
+    if len({choice.source.grid for choice in choices}) > 1:
+        listed = ", ".join(choice.source.description for choice in choices)
+        raise InputError(f"{source.path}: the bands {listed} do not cover the same pixels, expected one grid")
     names = [choice.name for choice in choices]
     if len(set(names)) < len(names):
         raise InputError(
@@ -122,9 +125,10 @@ def _named(source: SourceScene, key: str) -> tuple[SourceBand, str]:
 
 def _example(source: SourceScene) -> str:
     """How the bands might be said, by names that are there: Sentinel-2's order if it can be."""
-    names = [band.description or band.name for band in source.bands]
-    order = [_as_sentinel(source)[name] for name in ("b4", "b3", "b2") if name in _as_sentinel(source)]
-    return ",".join(f"{colour}={name}" for colour, name in zip(("red", "green", "blue"), order or names, strict=False))
+    order = [_as_sentinel(source).get(name) for name in ("b4", "b3", "b2")]
+    if not all(order):
+        return "red=NAME with one of them for NAME"
+    return ",".join(f"{colour}={name}" for colour, name in zip(("red", "green", "blue"), order, strict=True))
 
 
 def _as_sentinel(source: SourceScene) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from model_utils.ingest.products.source_scene import SourceScene
 from model_utils.ingest.products.specification import Product, read_product, shipped_products
 from model_utils.ingest.products.times import WRITING_TAG, Stamp, TimePattern, acquisition, parsed_time
 from model_utils.ingest.scenes.scene import Scene
+from model_utils.ingest.storage import file_hash
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,17 @@ def find_scenes(folder: Path, settings: SceneSettings, city: City) -> Catalogue:
     pattern = TimePattern(settings.time_pattern) if settings.time_pattern is not None else None
     files = list_files(folder)
     own = _described(settings.product)
-    products = [*([own] if own else []), *shipped_products().values()]
+    shipped = shipped_products()
+    products = [own, *(shipped[name] for name in shipped if name != own.name)] if own else [*shipped.values()]
     candidates = _of_one_product(folder, recognise(folder, files, products), own.name if own else settings.product)
     sources, broken = _headers(candidates, settings.skip_broken)
-    _refuse_twice(sources)
+    sources = _each_once(sources)
     choices = [choose_bands(source, wanted) for source in sources]
     names = _common_names(sources, choices)
     full_scale, scaling = full_scale_of(sources, choices, settings.full_scale)
+    if own:  # whose description may change: what it says decides what the numbers become
+        path = Path(settings.product or "")
+        scaling += f"; as {path.name} describes them (sha256 {file_hash(path)[:16]})"
     given = _given_time(settings.time, sources)
     stamps = [
         given or acquisition(source.path, pattern, source.metadata_time, source.tags, source.name_time)
@@ -92,6 +98,7 @@ def find_scenes(folder: Path, settings: SceneSettings, city: City) -> Catalogue:
             *_time_notes(stamps, city),
             *_band_notes(choices),
             *_product_notes(sources, files, masks),
+            *_same_ground_notes(scenes),
         ),
     )
 
@@ -129,14 +136,25 @@ def _headers(candidates: Sequence[Candidate], skip_broken: bool) -> tuple[list[S
     return sources, broken
 
 
-def _refuse_twice(sources: Sequence[SourceScene]) -> None:
+def _each_once(sources: Sequence[SourceScene]) -> list[SourceScene]:
+    """The scenes, each once: a package may lie beside the folder that came out of it.
+
+    Raises:
+        InputError: Two are called alike and are not the same bytes.
+    """
     first: dict[str, SourceScene] = {}
     for source in sources:
         other = first.setdefault(source.scene_id, source)
-        if other is not source:
+        if other is not source and not _same_bytes(source, other):
             raise InputError(
                 f"{source.path}: scene {source.scene_id} is there already as {other.path}, expected each once"
             )
+    return list(first.values())
+
+
+def _same_bytes(source: SourceScene, other: SourceScene) -> bool:
+    hashes = [[file_hash(band.band.file) for band in each.bands] for each in (source, other)]
+    return hashes[0] == hashes[1]
 
 
 def _common_names(sources: Sequence[SourceScene], choices: Sequence[Sequence[Choice]]) -> tuple[str, ...]:
@@ -162,7 +180,7 @@ def _given_time(text: str | None, sources: Sequence[SourceScene]) -> Stamp | Non
     if len(sources) > 1:
         raise InputError(
             f"--time: found {len(sources)} scenes, such as {sources[0].path} and {sources[1].path}, expected "
-            "one: --time-pattern candidates the time of each in its name"
+            "one: --time-pattern finds the time of each in its name"
         )
     return stamp
 
@@ -194,6 +212,25 @@ def _band_notes(choices: Sequence[Sequence[Choice]]) -> list[str]:
         f"warning: {', '.join(names)} of {count} of {len(choices)} scenes are taken from the colours the file states "
         "(GeoTIFF writers set them by default); --bands red=1,... states the order"
     ]
+
+
+_GROUND = re.compile(r"(?<![A-Za-z0-9])(?:T?\d\d[C-X][A-Z]{2}|\d{6})(?![A-Za-z0-9])")
+"""A tile of Sentinel-2's grid, or path and row of Landsat's, in a scene's name."""
+
+
+def _same_ground_notes(scenes: Sequence[Scene]) -> list[str]:
+    """Scenes of one tile and time under two names are one image that was processed twice."""
+    seen: dict[tuple[object, ...], Scene] = {}
+    notes = []
+    for scene in scenes:
+        ground = _GROUND.search(scene.scene_id.rpartition("/")[2])
+        other = seen.setdefault((ground and ground[0], scene.time_utc.replace(microsecond=0)), scene)
+        if ground and other is not scene:
+            notes.append(
+                f"warning: {scene.scene_id} and {other.scene_id} are of one tile and time, perhaps one image that was "
+                "processed twice: leave one out"
+            )
+    return [*notes[:3], *([f"warning: and {len(notes) - 3} more such pairs"] if len(notes) > 3 else [])]
 
 
 def _product_notes(sources: Sequence[SourceScene], files: Files, masks: Collection[Path]) -> list[str]:

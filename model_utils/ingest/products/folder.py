@@ -33,17 +33,18 @@ class Files:
 
 
 def list_files(folder: Path) -> Files:
-    """Walks a folder and all below it, and into .zip and .tar files.
+    """Walks a folder and all below it, and into .zip and .tar files; or one such file.
 
     Names that begin with a dot are left out, links are followed once.
 
     Raises:
         InputError: It is no folder, holds no scene, or holds imagery of a kind that is not read.
     """
-    if not folder.is_dir():
+    packed = folder.is_file() and folder.suffix.lower() in PACKED
+    if not (folder.is_dir() or packed):
         raise InputError(f"{folder}: {'a file' if folder.exists() else 'not found'}, expected a folder of scenes")
-    pending, seen = [folder], set()
-    found: list[Path] = []
+    found: list[Path] = [*members(folder)] if packed else []
+    pending, seen = [] if packed else [folder], set()
     safe_folders = set()
     while pending:
         here = pending.pop()
@@ -64,7 +65,7 @@ def list_files(folder: Path) -> Files:
                 pending.append(entry)
             elif entry.suffix.lower() in PACKED:
                 found += members(entry)
-            else:
+            elif entry.is_file():  # no pipe, which would never end
                 found.append(entry)
     safe_folders |= {path.parent for path in found if path.name in _SAFE_METADATA}
     safe_folders |= {parent for path in found for parent in path.parents if parent.name.upper().endswith(".SAFE")}
@@ -80,6 +81,8 @@ def list_files(folder: Path) -> Files:
 
 def _refuse_unread(path: Path) -> None:
     name = path.name.lower()
+    if path.parent.name.lower() == "gap_mask":  # of Landsat 7, a folder of compressed files beside the bands
+        return
     if name.endswith(_COMPRESSED):
         raise InputError(
             f"{path}: compressed as a whole, expected a .zip, a .tar or what is in it: unpack it first and move it "

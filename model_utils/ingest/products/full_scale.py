@@ -17,6 +17,9 @@ class UnknownScaleError(InputError):
     """Nothing says what the scenes' numbers mean."""
 
 
+_WHOLE = ("uint16 numbers", "int16 numbers")
+
+
 def full_scale_of(
     sources: Sequence[SourceScene], choices: Sequence[Sequence[Choice]], asked: float | None
 ) -> tuple[float, str]:
@@ -48,9 +51,10 @@ def full_scale_of(
     full_scale = default if asked is None else asked
     if full_scale is None:
         lacking = f", and no {first.missing}" if first.missing else ""
+        hint = " (4000 where the numbers are reflectance x 10,000)" if kind in _WHOLE and not lacking else ""
         raise UnknownScaleError(
-            f"{first.path}: found {kind}{lacking}, expected --full-scale, the value that becomes 255 in every scene "
-            "(4000 where the numbers are reflectance x 10,000)"
+            f"{first.path}: found {kind}{lacking}, expected --full-scale, the value that becomes 255 in every scene"
+            + hint
         )
     if plain_bytes and full_scale == 255:
         return full_scale, "the files' uint8 numbers are kept as they are, in every scene alike"

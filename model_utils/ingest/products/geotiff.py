@@ -73,6 +73,9 @@ def read_band_files(scene: BandFiles, folder: Path) -> SourceScene:
     masks = _masks_of(scene.files)
     headers = {band: _header(path) for band, path in scene.files.items() if band not in masks}
     first = next(iter(headers.values()))
+    if len({header.dtype for header in headers.values()}) > 1:
+        types = ", ".join(f"{band} {header.dtype}" for band, header in headers.items())
+        raise InputError(f"{scene.path}: found numbers of several types ({types}), expected one")
     mask = next((mask_in(scene.files[band], MASKS[_MASKS[band.lower()]]) for band in sorted(masks)), None)
     return SourceScene(
         path=scene.path,

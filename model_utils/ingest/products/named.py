@@ -16,7 +16,6 @@ from model_utils.ingest.products.source_scene import (
     band_file,
     mask_in,
     plain_name,
-    refuse_other_grids,
     source_bands,
 )
 from model_utils.ingest.products.specification import TIME, VARIANT
@@ -46,10 +45,9 @@ def read_named(scene: NamedScene, item: Item | None = None) -> SourceScene:
     if "" in headers:
         bands = source_bands(header, _names(scene, header), scaled)
     else:
-        refuse_other_grids(scene.path, headers)
         each: Sequence[Scaling | None] = scaled or [None] * len(headers)
         bands = tuple(
-            band_file(found, scene.images.bands.get(band, ""), band, scaling)
+            band_file(found, scene.images.bands.get(band, ""), band, scaling, one_grid=True)
             for (band, found), scaling in zip(headers.items(), each, strict=True)
         )
     times = [time for each in metadata if (time := each.time(product.time.keys))]
@@ -68,7 +66,7 @@ def read_named(scene: NamedScene, item: Item | None = None) -> SourceScene:
         metadata_time=next(iter(times), None),
         name_time=_name_time(scene),
         tags=header.tags,
-        mask=_mask(scene, header, bands),
+        mask=_mask(scene, header, bands, next(iter(times), None) or _name_time(scene)),
         masked=bool(product.masks),
         surface_reflectance=product.level == "surface",
         variant=scene.groups.get(VARIANT, "").strip("_").lower(),
@@ -114,15 +112,20 @@ def _name_time(scene: NamedScene) -> Stamp | None:
         return None
     if time is None:
         return None
-    return plausible(Stamp(time.replace(tzinfo=UTC) if "%H" in pattern else time.date(), "name"))
+    if "%H" in pattern:
+        return plausible(Stamp(time.replace(tzinfo=UTC), "name"))
+    return plausible(Stamp(time.date(), "name", utc_day=scene.product.time.days == "utc"))
 
 
-def _mask(scene: NamedScene, header: Header, bands: tuple[SourceBand, ...]) -> QualityMask | None:
-    """The best mask: a file of its own, or a band of the image."""
-    if scene.masks:
-        mask, path = scene.masks[0]
-        return mask_in(path, mask.layout)
+def _mask(scene: NamedScene, header: Header, bands: tuple[SourceBand, ...], time: Stamp | None) -> QualityMask | None:
+    """The best mask that was filled: a file of its own, or a band of the image."""
+    day = time.day() if time else None
+    for mask, path in scene.masks:
+        if mask.is_filled(day):
+            return mask_in(path, mask.layout)
     for mask in scene.product.masks:
+        if not mask.is_filled(day):
+            continue
         found = [band for band in bands if mask.band and plain_name(band.description) == plain_name(mask.band)]
         if found and found[0].number is not None:
             return QualityMask(header.path, mask.layout, (found[0].number,))

@@ -14,7 +14,7 @@ from model_utils.ingest.products.grouping import is_aside, is_mask, named_scenes
 from model_utils.ingest.products.named import read_named
 from model_utils.ingest.products.source_scene import SourceScene
 from model_utils.ingest.products.specification import Product
-from model_utils.ingest.products.stac import ITEM, product_of, read_item, read_items
+from model_utils.ingest.products.stac import ITEM, Item, product_of, read_item, read_items
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ def recognise(folder: Path, files: Files, products: Sequence[Product]) -> list[C
     """
     named = named_scenes(products, files.rasters, files.others)
     claimed = {path for scene in named for path in (*scene.files.values(), *scene.twice)}
+    folders = {folder for path in claimed for folder in path.parents}
     for safe in files.safe_folders:
-        if not any(safe in path.parents for path in claimed):
+        if safe not in folders:
             raise InputError(
                 f"{safe}: found no 10 m band in it, expected a Sentinel-2 product of level 1C or 2A as a whole, with "
                 "its GRANULE folder"
@@ -47,19 +48,17 @@ def recognise(folder: Path, files: Files, products: Sequence[Product]) -> list[C
     for scene in named:
         item = next((of_named[path] for path in scene.files.values() if path in of_named), None)
         candidates.append(Candidate(scene.path, scene.product.name, partial(read_named, scene, item)))
-    for item in items:
-        if not any(path in of_named for path in item.files.values()):
+    beside = {path for path in files.rasters if is_mask(products, path) or is_aside(products, path)}
+    for item in _once(items):
+        described = set(item.files.values())
+        if not (described & claimed or described <= beside):
             product = product_of(item, products)
             name = product.name if product else ITEM
             candidates.append(Candidate(item.path, name, partial(read_item, item, product)))
-            claimed.update(item.files.values())
+            claimed |= described
     safes = set(files.safe_folders)
-    free = [
-        path
-        for path in files.rasters
-        if not (path in claimed or safes.intersection(path.parents))
-        and not (is_mask(products, path) or is_aside(products, path))
-    ]
+    taken = claimed | beside
+    free = [path for path in files.rasters if not (path in taken or safes.intersection(path.parents))]
     for bands in band_files(free):
         candidates.append(Candidate(bands.path, BAND_FILES, partial(read_band_files, bands, folder)))
         claimed.update(bands.files.values())
@@ -70,3 +69,24 @@ def recognise(folder: Path, files: Files, products: Sequence[Product]) -> list[C
             "beside it, or a GeoTIFF (gdal_translate makes one)"
         )
     return candidates + [Candidate(path, GEOTIFF, partial(read_geotiff, path, folder)) for path in free]
+
+
+def _once(items: Sequence[Item]) -> list[Item]:
+    """The items, each once: one of its own file rather than one among the answers of a search.
+
+    Raises:
+        InputError: Two different items name the same file.
+    """
+    owners: dict[Path, Item] = {}
+    kept: dict[str, Item] = {}
+    for item in sorted(items, key=lambda item: not item.alone):
+        for path in item.files.values():
+            owner = owners.setdefault(path, item)
+            if owner.scene_id != item.scene_id:
+                raise InputError(
+                    f"{path}: the items {owner.scene_id} and {item.scene_id} both name it, expected the files of each "
+                    "scene in a folder of its own"
+                )
+        if not any(owners[path] is not item for path in item.files.values()):
+            kept[f"{item.scene_id} {item.path}"] = item
+    return list(kept.values())

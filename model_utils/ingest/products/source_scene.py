@@ -24,6 +24,7 @@ class SourceBand:
         name: Its name by the product's fixed order, or ''.
         description: Its name in the file, or ''.
         colour: GDAL's colour interpretation, such as 'red' or 'undefined'.
+        grid: Its pixels, which those of the scene's other bands should have too; None where they need not.
     """
 
     band: Band
@@ -31,6 +32,7 @@ class SourceBand:
     name: str
     description: str
     colour: str
+    grid: tuple[object, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,21 @@ def source_bands(
     )
 
 
-def band_file(header: Header, name: str, description: str, scaling: tuple[float, float] | None) -> SourceBand:
-    """The one band of a raster that holds no other; its scaling is that of the raster's tags where None is given."""
+def band_file(
+    header: Header, name: str, description: str, scaling: tuple[float, float] | None, one_grid: bool = False
+) -> SourceBand:
+    """The one band of a raster that holds no other.
+
+    Args:
+        header: The raster's header.
+        name: See `SourceBand`.
+        description: See `SourceBand`.
+        scaling: Gain and offset; those of the raster's tags where None is given.
+        one_grid: Whether the scene's bands have the same pixels.
+    """
     gain, offset = scaling or (header.scales[0], header.offsets[0])
-    return SourceBand(Band(header.path, 1, gain, offset), None, name, description, "undefined")
+    grid = header.grid if one_grid else None
+    return SourceBand(Band(header.path, 1, gain, offset), None, name, description, "undefined", grid)
 
 
 def mask_in(path: Path, layout: MaskLayout) -> QualityMask:
@@ -118,12 +131,6 @@ def mask_in(path: Path, layout: MaskLayout) -> QualityMask:
             f"{layout.name} mask has"
         )
     return QualityMask(path, layout, layout.bands)
-
-
-def refuse_other_grids(path: Path, headers: Mapping[str, Header]) -> None:
-    """Raises InputError where the bands of a scene, by name, do not cover the same pixels."""
-    if len({header.grid for header in headers.values()}) > 1:
-        raise InputError(f"{path}: the bands {', '.join(headers)} do not cover the same pixels, expected one grid")
 
 
 def plain_name(text: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache, cached_property
 from pathlib import Path
 from string import Formatter
@@ -32,6 +33,7 @@ class Images:
             '' is none.
         dtype: Type of the numbers; '' for any.
         described: Pattern that the description of one of its bands has to fit, where names do not tell products apart.
+        item: Pattern of what a STAC item of them says of itself: its id, collection and platform with spaces between.
     """
 
     file: str
@@ -39,11 +41,12 @@ class Images:
     orders: tuple[tuple[str, ...], ...] = ()
     dtype: str = ""
     described: str = ""
+    item: str = ""
 
     def __post_init__(self) -> None:
         if bool(self.bands) == bool(self.orders):
             raise ValueError("images: expected bands or orders")
-        _ = compiled(self.described)
+        _ = compiled(self.described), compiled(self.item)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class MaskFile:
         cloud: Its numbers for cloud.
         count: Bands that the file has.
         dtype: Type of its numbers.
+        not_filled: First and last date, such as 2022-01-25, of a time when the provider left it empty.
     """
 
     file: str = ""
@@ -67,6 +71,7 @@ class MaskFile:
     cloud: tuple[Codes, ...] = ()
     count: int = 1
     dtype: str = "uint8"
+    not_filled: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.file) == bool(self.band):
@@ -75,7 +80,14 @@ class MaskFile:
             raise ValueError(f"masks.kind: found {self.kind!r}, expected one of {', '.join(MASKS)}")
         if bool(self.kind) == bool(self.empty or self.cloud):
             raise ValueError("masks: expected a kind, or what its numbers mean")
-        _ = self.layout
+        if len(self.not_filled) not in (0, 2):
+            raise ValueError(f"masks.not_filled: found {list(self.not_filled)}, expected two dates")
+        _ = self.layout, [date.fromisoformat(text) for text in self.not_filled]
+
+    def is_filled(self, day: date | None) -> bool:
+        """Whether the provider filled it on a date; on one that is not known it is taken for filled."""
+        first, last = (date.fromisoformat(text) for text in self.not_filled or ("9999-01-01", "9999-01-01"))
+        return day is None or not first <= day <= last
 
     @cached_property
     def layout(self) -> MaskLayout:
@@ -112,6 +124,8 @@ class Reflectance:
     def __post_init__(self) -> None:
         if not (self.gain is not None or self.gain_key or self.by):
             raise ValueError("reflectance: expected gain, gain_key or by")
+        if not all(map(math.isfinite, (self.gain or 1.0, self.offset))) or (self.gain is not None and self.gain <= 0):
+            raise ValueError(f"reflectance: found gain {self.gain} and offset {self.offset}, expected a gain above 0")
 
 
 @dataclass(frozen=True)
@@ -121,10 +135,12 @@ class SceneTime:
     Attributes:
         keys: Of the metadata, the first that is there; two with a space between are a date and a time of day.
         name: How the group `time` of the image's pattern is written, as strptime has it.
+        days: Whose days are meant where the name has a date alone.
     """
 
     keys: tuple[str, ...] = ()
     name: str = ""
+    days: Literal["utc", "local"] = "utc"
 
     def __post_init__(self) -> None:
         try:

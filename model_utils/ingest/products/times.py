@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from model_utils.cities import City
@@ -56,11 +56,13 @@ class Stamp:
         value: Aware, in UTC; or a date where nothing finer is known.
         source: Where it was found: 'metadata', 'tag ...', 'name', 'pattern'.
         zoneless: True where UTC was taken because no zone was named.
+        utc_day: Of a date: the day is counted in UTC, not by the city's clock.
     """
 
     value: datetime | date
     source: str
     zoneless: bool = False
+    utc_day: bool = False
 
     @property
     def date_only(self) -> bool:
@@ -72,10 +74,13 @@ class Stamp:
         return self.value.date() if isinstance(self.value, datetime) else self.value
 
     def in_utc(self, city: City) -> datetime:
-        """The time; a date is that local date at the satellite's overpass."""
+        """The time; a date is that of the satellite's overpass by the city's clock."""
         if isinstance(self.value, datetime):
             return self.value
-        return datetime.combine(self.value, city.overpass_local_time, city.zone).astimezone(UTC)
+        days = (self.value + timedelta(days=off) for off in (0, -1, 1))
+        times = [datetime.combine(day, city.overpass_local_time, city.zone).astimezone(UTC) for day in days]
+        fitting = [time for time in times if time.date() == self.value] if self.utc_day else []
+        return (fitting or times)[0]
 
 
 def parsed_time(text: str, source: str) -> Stamp | None:
@@ -178,7 +183,8 @@ def acquisition(
         stamps += named
     timed = next((stamp for stamp in stamps if not stamp.date_only), None)
     if timed:
-        _refuse_other_days(path, stamps[: stamps.index(timed)], timed)
+        of_name = [name] if name and name not in stamps else []
+        _refuse_other_days(path, [*stamps[: stamps.index(timed)], *of_name], timed)
     if stamps:
         return timed or stamps[0]
     if stamp := parsed_time(tags.get(WRITING_TAG, ""), f"tag {WRITING_TAG}"):

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from model_utils.errors import InputError
-from model_utils.ingest.storage import file_hash, member_of, size_and_change
+from model_utils.ingest.storage import file_hash, size_and_change
 
 Source = Mapping[str, str]
 Known = Mapping[tuple[str | None, ...], str]
-"""SHA-256 by folder and file name, size and time of last change: the same file is not read again, wherever the folders
-lie now. Bands of many scenes are called alike, such as B04.tif."""
+"""SHA-256 by path, size and time of last change. The whole path: bands of many scenes are called alike, such as
+B04.tif, and those that come out of one package are as old and often as large."""
 
 
 def known_hashes(sources: Iterable[Source]) -> Known:
     """What an earlier run says of its files; entries without size and time are of no use."""
     return {
-        (*PurePath(item["path"]).parts[-2:], item.get("size"), item.get("changed_ns")): item["sha256"]
+        (item["path"], item.get("size"), item.get("changed_ns")): item["sha256"]
         for item in sources
         if "changed_ns" in item
     }
@@ -37,8 +37,7 @@ def source(path: Path, known: Known, **more: str) -> dict[str, str]:
     try:
         str(path).encode()
         size, changed = map(str, size_and_change(path))
-        digest = known.get((*path.parts[-2:], size, changed)) if member_of(path) is None else None
-        digest = digest or file_hash(path)  # in a package, all files have its size and time
+        digest = known.get((str(path), size, changed)) or file_hash(path)
     except UnicodeEncodeError:
         raise InputError(f"{path}: its name is not UTF-8, expected another name") from None
     except OSError as error:
