@@ -6,7 +6,6 @@ A file in a package has the path that it would have if the package were a folder
 from __future__ import annotations
 
 import hashlib
-import io
 import posixpath
 import tarfile
 import zipfile
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Protocol
 
 from model_utils.errors import InputError
 
@@ -24,6 +23,13 @@ PACKED = (".zip", ".tar")
 
 _MOST_BYTES = 64 * 2**20
 _MOST_LINKS = 8
+
+
+class Readable(Protocol):
+    """What can be read, and no more."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Reads so many bytes, or all that are left."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ def size_and_change(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(path: Path) -> Iterator[Readable]:
     """Opens a file for reading.
 
     Raises:
@@ -179,8 +185,8 @@ class _Place:
     size: int
 
 
-class _Part(io.RawIOBase):
-    """A file in a .tar, read one after the other."""
+class _Part:
+    """A file in a .tar, read from its beginning on."""
 
     def __init__(self, tarred: IO[bytes], place: _Place) -> None:
         self._tarred, self._left = tarred, place.size

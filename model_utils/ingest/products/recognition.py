@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,13 +49,11 @@ def recognise(folder: Path, files: Files, products: Sequence[Product]) -> list[C
         item = next((of_named[path] for path in scene.files.values() if path in of_named), None)
         candidates.append(Candidate(scene.path, scene.product.name, partial(read_named, scene, item)))
     beside = {path for path in files.rasters if is_mask(products, path) or is_aside(products, path)}
-    for item in _once(items):
-        described = set(item.files.values())
-        if not (described & claimed or described <= beside):
-            product = product_of(item, products)
-            name = product.name if product else ITEM
-            candidates.append(Candidate(item.path, name, partial(read_item, item, product)))
-            claimed |= described
+    for item in _once([item for item in items if _is_new(set(item.files.values()), claimed, beside)]):
+        product = product_of(item, products)
+        name = product.name if product else ITEM
+        candidates.append(Candidate(item.path, name, partial(read_item, item, product)))
+        claimed.update(item.files.values())
     safes = set(files.safe_folders)
     taken = claimed | beside
     free = [path for path in files.rasters if not (path in taken or safes.intersection(path.parents))]
@@ -69,6 +67,11 @@ def recognise(folder: Path, files: Files, products: Sequence[Product]) -> list[C
             "beside it, or a GeoTIFF (gdal_translate makes one)"
         )
     return candidates + [Candidate(path, GEOTIFF, partial(read_geotiff, path, folder)) for path in free]
+
+
+def _is_new(described: Set[Path], claimed: Set[Path], beside: Set[Path]) -> bool:
+    """Whether an item describes a scene: not one that is known by its name, and not its side files alone."""
+    return not (described & claimed or described <= beside)
 
 
 def _once(items: Sequence[Item]) -> list[Item]:

@@ -29,7 +29,7 @@ from model_utils.ingest.scene_archive.parts import content, held_parts, new_part
 from model_utils.ingest.scene_archive.previous import COMMAND, Previous, read_previous, scenes_of
 from model_utils.ingest.scene_archive.shards import CutSettings
 from model_utils.ingest.scene_archive.summary import ArchiveSummary
-from model_utils.ingest.scene_archive.value_range import refuse_other_scales
+from model_utils.ingest.scene_archive.value_range import offset_doubts, refuse_other_scales
 from model_utils.ingest.scenes.grid import city_grid
 from model_utils.ingest.scenes.scene import Scene
 from model_utils.ingest.scenes.sites import nearly_one_place, station_sites
@@ -102,6 +102,7 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
         gone = [item for item in earlier if item.get("scene") in held and item["scene"] not in here]
         close = nearly_one_place(cut.stations, config.tile_size * gsd / 2)
         values = [f"values: {catalogue.scaling}", *brightness.lines("--full-scale says which value becomes 255")]
+        values += offset_doubts(new, city)
         report = [*summary.lines(), *close, *values, *catalogue.notes, *labels.report]
         if table is not None and labels.readings is not None:
             keep_readings(writer, table, labels.readings.weather_findings)

@@ -13,6 +13,7 @@ from model_utils.ingest.brightness import Brightness
 from model_utils.ingest.scenes.scene import Scene
 from model_utils.ingest.scenes.survey import fitting_full_scale, survey
 
+_MOST_LOOKED = 3
 _TOO_BRIGHT, _TOO_DARK = 5.0, 0.01
 """Times the value that becomes 255: the middle of a scene is never above the one, not of the whitest cloud, nor its
 brightest pixels below the other."""
@@ -43,6 +44,24 @@ def refuse_other_scales(folder: Path, brightness: Brightness, scenes: Sequence[S
             f"{scene.bands[0].file}: its values are {spread[0]:.4g} to {spread[2]:.4g}, all beside 0 to "
             f"{full:g}, which other scenes of {folder} hold, expected scenes of one level and one scale"
         )
+
+
+def offset_doubts(scenes: Sequence[Scene], city: City) -> list[str]:
+    """A warning where reflectance lies below 0: an offset that was applied before may be applied a second time.
+
+    Args:
+        scenes: A few of those whose numbers have an offset are looked at.
+        city: Where.
+    """
+    offset = [scene for scene in scenes if any(band.offset < 0 for band in scene.bands)]
+    looked = offset[:: max(1, -(-len(offset) // _MOST_LOOKED))]
+    below = [scene for scene in looked if (spread := _spread(scene, city)) and spread[0] < 0]
+    if not below:
+        return []
+    return [
+        f"warning: values below 0 at the darkest of {below[0].scene_id} ({len(below)} of {len(looked)} scenes that "
+        "were looked at): an offset that was applied before may have been applied a second time"
+    ]
 
 
 def _advice(scenes: Sequence[Scene], city: City) -> str:
