@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-import yaml
 
 from model_utils.errors import InputError
 from model_utils.ingest.readings.clocks import Order
 from model_utils.ingest.readings.formats.functions import ANSWERS, CHOICES
 from model_utils.ingest.readings.hours import HourStamp
 from model_utils.ingest.readings.units import micrograms_in
+from model_utils.ingest.specification import read_specification
 from model_utils.ingest.weather.quantities import QUANTITIES, known_unit
 
 CITY, WRITTEN, TOLD = "city", "written", "told"
@@ -221,6 +220,9 @@ class Format:
     low_cost: bool = False
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        _check(self)
+
     def matches(self, names: Sequence[str]) -> bool:
         """Whether a header is that of such a table; of `LISTED` stations only where it begins with the time."""
         known = self.recognised_by
@@ -308,16 +310,7 @@ def read_format(path: Path) -> Format:
     Raises:
         InputError: Naming the file, and the key that is wrong.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())[:200]})") from None
-    try:
-        format: Format = _built(Format, raw, "")
-        _check(format)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from None
-    return format
+    return read_specification(path, Format)
 
 
 @cache
@@ -325,49 +318,6 @@ def shipped_formats() -> dict[str, Format]:
     """The formats that come with the software, by name."""
     found = {path.stem: read_format(path) for path in sorted(Path(__file__).parent.glob("*.yaml"))}
     return {name: found[name] for name in dict.fromkeys((*_FIRST, *found))}
-
-
-def _built(kind: type[Any], raw: object, where: str) -> Any:
-    """A dataclass from a mapping.
-
-    Raises:
-        ValueError: Naming the key.
-    """
-    if not isinstance(raw, dict):
-        raise ValueError(f"{where or 'the file'} is {raw!r:.60}, expected a mapping of {_names(kind)}")
-    types = get_type_hints(kind)
-    if unknown := [key for key in raw if key not in types]:
-        raise ValueError(f"{where}{unknown[0]}: unknown key, expected some of {_names(kind)}")
-    for item in fields(kind):
-        if item.name not in raw and item.default is MISSING and item.default_factory is MISSING:
-            raise ValueError(f"{where}{item.name}: missing")
-    return kind(**{key: _value(types[key], value, f"{where}{key}") for key, value in raw.items()})
-
-
-_PLAIN = {str: "a text", bool: "true or false", int: "a whole number"}
-
-
-def _value(kind: Any, raw: object, where: str) -> Any:
-    """A value of a field's type."""
-    some = [choice for choice in get_args(kind) if choice is not type(None)]
-    text = str(kind)
-    if text.startswith("typing.Literal"):
-        if raw not in some:
-            raise ValueError(f"{where}: found {raw!r}, expected one of {', '.join(map(repr, some))}")
-        return raw
-    if kind in _PLAIN:
-        if not isinstance(raw, kind) or (kind is int and isinstance(raw, bool)):
-            raise ValueError(f"{where}: found {raw!r:.60}, expected {_PLAIN[kind]}")
-        return raw
-    if text.startswith("tuple["):
-        if not isinstance(raw, list):
-            raise ValueError(f"{where}: found {raw!r:.60}, expected a list")
-        return tuple(_value(some[0], item, f"{where}[{at}]") for at, item in enumerate(raw))
-    if "Mapping" in text:
-        if not isinstance(raw, dict):
-            raise ValueError(f"{where}: found {raw!r:.60}, expected a mapping")
-        return {_value(some[0], key, where): _value(some[1], value, f"{where}[{key}]") for key, value in raw.items()}
-    return _built(some[0] if some else kind, raw, f"{where}.")
 
 
 def _check(format: Format) -> None:
@@ -429,7 +379,3 @@ def _pattern(key: str, pattern: str) -> Mapping[str, int]:
         return re.compile(pattern).groupindex
     except re.error as error:
         raise ValueError(f"{key}: no pattern ({error})") from None
-
-
-def _names(kind: type[Any]) -> str:
-    return ", ".join(item.name for item in fields(kind))
