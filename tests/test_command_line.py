@@ -17,12 +17,14 @@ from model_utils.cli import command as command_module
 from model_utils.cli.command import execute, load, parse
 from model_utils.cli.main import main
 from model_utils.cli.verbs import PREPARE, PRETRAIN, VERBS
-from model_utils.errors import InputError, flag
+from model_utils.errors import InputError
+from model_utils.errors import flag as as_typed
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUIRED: dict[str, list[str]] = {
     "city": ["--name", "Lucknow", "--box", "26.7,80.8,27.0,81.1"],
     "fetch readings": ["--city", "Delhi", "--from", "2019-01-01", "--to", "2019-01-31"],
+    "fetch scenes": ["--city", "Delhi", "--from", "2019-01-01", "--to", "2019-01-31"],
     "fetch weather": ["--city", "Delhi", "--from", "2019-01-01", "--to", "2019-01-31"],
     "simulate": ["--city", "Delhi"],
     "prepare": ["--city", "Delhi", "--scenes", "scenes", "--gsd", "3"],
@@ -295,7 +297,7 @@ def test_help_explains_every_flag_and_imports_nothing_heavy(verb: str) -> None:
     config_class = load(VERBS[verb].config)
     assert shown.count("(required, ") == sum(item.default is MISSING for item in fields(config_class))
     for item in fields(config_class):
-        assert f"{flag(item.name)} " in shown
+        assert f"{as_typed(item.name)} " in shown
     explanations = [line for line in config_class.__doc__.splitlines() if line.startswith("        ")]
     for explanation in explanations:
         assert explanation.strip().partition(": ")[2].split("; ")[0].rstrip(".") in shown

@@ -48,6 +48,9 @@ VARIABLES = {
 """Asked for apart: of values and sums together the store makes a zip archive of two files."""
 
 _STEP = 0.25  # degrees, ERA5's grid
+ONE_AT_A_TIME = threading.Lock()
+"""The NetCDF library is not made for threads."""
+
 _TRIES, _SECONDS_BETWEEN = 5, 30.0
 _REFUSED = (401, 403)
 
@@ -156,6 +159,7 @@ def _order(store: str, key: Key, request: dict[str, Any]) -> str:
 
 def _is_netcdf(path: Path) -> None:
     try:
-        netCDF4.Dataset(path).close()
+        with ONE_AT_A_TIME:
+            netCDF4.Dataset(path).close()
     except OSError as error:
         raise ValueError(f"found no NetCDF file ({error.strerror or error})") from None
