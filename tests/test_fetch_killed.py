@@ -24,7 +24,7 @@ CODE = "import sys; from model_utils.cli.main import main; sys.exit(main(sys.arg
 REPOSITORY = Path(__file__).resolve().parents[1]
 VERBS = {
     "readings": "fetch readings --city Lucknow --from 2019-01-01 --to 2019-01-04 --connections 3 --update-city",
-    "weather": "fetch weather --city Lucknow --from 2016-06-01 --to 2019-01-04 --connections 2",
+    "weather": "fetch weather --city Lucknow --from 2018-12-20 --to 2019-01-10 --connections 2",
 }
 KILLS = pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.slow)])
 
