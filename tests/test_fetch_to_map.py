@@ -123,6 +123,8 @@ def test_from_a_name_to_a_map(
     assert labelled.sum() == STATIONS * (len(SCENE_DAYS) - 1)  # without the cloudy day
     assert archive.samples["temperature_c"].notna().all()
     assert "Copernicus" in archive.metadata.attribution
+    assert "CPCB of India" in archive.metadata.attribution
+    assert "CC BY 4.0" in archive.metadata.licence
     run("inspect", "--city", "Newtown")
     method = ("--method", "SimCLR", "--pairs", "spatiotemporal")
     run("pretrain", "--city", "Newtown", *method, "--preset", "demo", "--epochs", "3")

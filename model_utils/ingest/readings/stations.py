@@ -66,6 +66,22 @@ def read_stations(path: Path) -> pd.DataFrame:
     return found
 
 
+def stated_rights(path: Path) -> dict[str, tuple[str, ...]]:
+    """What a file of stations states of their readings, in columns `licence` and `attribution`, each text once.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    table = open_text(path)
+    names = [name.casefold() for name in table.names]
+    here = [key for key in ("licence", "attribution") if key in names]
+    rows = table.rows({key: names.index(key) for key in here}) if here else None
+    return {
+        key: tuple(sorted(set(rows.texts(key)) - {""})) if rows is not None and key in here else ()
+        for key in ("licence", "attribution")
+    }
+
+
 def locate_stations(
     records: StationRecords, stations_file: pd.DataFrame | None, city: City
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:

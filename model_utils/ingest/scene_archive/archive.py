@@ -23,6 +23,8 @@ from model_utils.ingest.brightness import Brightness
 from model_utils.ingest.config import PrepareConfig
 from model_utils.ingest.labelling import Labels, read_labels
 from model_utils.ingest.products.catalogue import Catalogue, find_scenes
+from model_utils.ingest.readings.files import STATIONS
+from model_utils.ingest.readings.stations import stated_rights
 from model_utils.ingest.scene_archive.duplicates import without_byte_copies
 from model_utils.ingest.scene_archive.fingerprints import Known, known_hashes, source
 from model_utils.ingest.scene_archive.parts import content, held_parts, new_parts
@@ -112,7 +114,7 @@ def prepare_scenes(config: PrepareConfig, city: City, folder: Path, gsd: float) 
             created_by={**made, **_by_hand(previous), "scene_list": summary.entries, "report": report},
             sources=[*gone, *files.values(), *label_files],
             simulated="haze" if summary.simulated else "no",
-            **_rights(config, previous, scenes),
+            **_rights(config, previous, scenes, labels.files),
         )
         if table is None or labels.readings is None:
             forget_readings(target)
@@ -143,13 +145,17 @@ def _how_made(config: PrepareConfig, catalogue: Catalogue, labels: Labels) -> di
     }
 
 
-def _rights(config: PrepareConfig, previous: Previous | None, scenes: Sequence[Scene]) -> dict[str, str]:
-    """Licence and attribution: those of the flags, else what the archive that is there and the scenes state."""
+def _rights(
+    config: PrepareConfig, previous: Previous | None, scenes: Sequence[Scene], label_files: Sequence[Path]
+) -> dict[str, str]:
+    """Licence and attribution: those of the flags, else what the archive that is there, scenes and readings state."""
     held = previous.archive.metadata if previous else None
+    lists = [stated_rights(path) for path in label_files if path.name == STATIONS and path.is_file()]
     rights = {}
     for key in ("licence", "attribution"):
         before = getattr(held, key).split("; ") if held else []
-        stated = dict.fromkeys([*before, *(getattr(scene, key) for scene in scenes)])
+        of_readings = [text for each in lists for text in each[key]]
+        stated = dict.fromkeys([*before, *(getattr(scene, key) for scene in scenes), *of_readings])
         rights[key] = getattr(config, key) or "; ".join(filter(None, stated))
     return rights
 
