@@ -119,6 +119,61 @@ def test_a_file_that_changes_in_the_middle_comes_anew(server: LoopbackServer, tm
     assert len(server.asked) == asked
 
 
+@pytest.mark.parametrize("cut_off", ["before its line", "before its last step", "in its line"])
+def test_a_file_that_had_come_whole_is_not_asked_for_again(
+    server: LoopbackServer, tmp_path: Path, cut_off: str
+) -> None:
+    """A run that was killed between a file's last byte, its line in the manifest, and its last step."""
+    files = some_files(server, 2)
+    manifest = Manifest(tmp_path)
+    path = files[0].path
+    partial = partial_path(tmp_path / path)
+    partial.parent.mkdir(parents=True)
+    body = server.files[f"/{path}"]
+    partial.write_bytes(body)
+    manifest.begin(files[0], etag_of(body), len(body))
+    if cut_off != "before its line":
+        manifest.add(files[0], partial, hashlib.sha256(body).hexdigest(), etag_of(body))
+        (tmp_path / path).rename(partial)
+    if cut_off == "in its line":
+        text = (tmp_path / MANIFEST).read_text()
+        (tmp_path / MANIFEST).write_text(text[: -len(text.splitlines()[-1]) // 2])
+    fetch(server, files, tmp_path)
+    expect_all(server, tmp_path)
+    assert [asked.path for asked in server.asked] == [f"/{files[1].path}"]
+
+
+def test_a_part_of_another_file_is_not_gone_on_with(server: LoopbackServer, tmp_path: Path) -> None:
+    files = some_files(server, 1)
+    partial = partial_path(tmp_path / files[0].path)
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b"of long ago")
+    fetch(server, files, tmp_path)
+    expect_all(server, tmp_path)
+    assert "range" not in server.asked[0].headers
+
+
+def test_the_end_of_another_version_is_never_added(server: LoopbackServer, tmp_path: Path) -> None:
+    """Of as many bytes, from a server that overlooks If-Range, and nothing is known by which the mixture would show."""
+    server.if_range = False
+    server.files["/a.tif"] = b"a" * 300_000
+    file = RemoteFile(f"{server.url}/a.tif", "a.tif")
+    server.faults = dict.fromkeys(range(7), "truncated")
+    with pytest.raises(IncompleteError):
+        fetch(server, [file], tmp_path)
+    server.files["/a.tif"] = b"b" * 300_000
+    fetch(server, [file], tmp_path)
+    expect_all(server, tmp_path)
+
+
+def test_a_bit_that_flips_on_the_way_shows_in_the_etag(server: LoopbackServer, tmp_path: Path) -> None:
+    server.files["/a.csv"] = b"one,two\n" * 99
+    server.faults = {0: "wrong"}
+    fetch(server, listed(server), tmp_path)
+    expect_all(server, tmp_path)
+    assert len(server.asked) == 2
+
+
 def test_another_version_at_the_source_is_fetched(server: LoopbackServer, tmp_path: Path) -> None:
     fetch(server, some_files(server), tmp_path)
     path = min(server.files)
