@@ -20,7 +20,7 @@ from model_utils.errors import IncompleteError, InputError, UnwritableError
 from model_utils.fetching.transfer import http_source
 from model_utils.fetching.transfer.endpoint import endpoint
 from model_utils.fetching.transfer.http_source import HttpSource
-from model_utils.fetching.transfer.manifest import MANIFEST, Manifest, partial_path
+from model_utils.fetching.transfer.manifest import MANIFEST, Begun, Manifest, partial_path
 from model_utils.fetching.transfer.many import MOST_IN_VAIN, fetch_files, plan
 from model_utils.fetching.transfer.progress import Arrivals
 from model_utils.fetching.transfer.rate_limit import RateLimit
@@ -375,6 +375,28 @@ def test_room_for_no_more_than_some_lines(server: LoopbackServer, tmp_path: Path
     fetch(server, files, tmp_path)
     expect_all(server, tmp_path)
     assert sum(server.times_asked().values()) <= 13
+
+
+def test_a_line_for_which_there_is_no_room_leaves_no_half(server: LoopbackServer, tmp_path: Path) -> None:
+    """Others may follow where room is made."""
+    files = some_files(server, 3, size=10)
+    manifest = Manifest(tmp_path)
+    manifest.begin(files[0], '"a"', 1)
+    size = (tmp_path / MANIFEST).stat().st_size
+    with pytest.raises(UnwritableError, match=r"manifest\.jsonl: cannot be written"), no_file_above(size + 9):
+        manifest.begin(files[1], '"b"', 1)
+    assert (tmp_path / MANIFEST).stat().st_size == size
+    manifest.begin(files[2], '"c"', 1)
+    assert Manifest(tmp_path, read_only=True).begun(files[2]) == Begun(files[2].url, '"c"', 1)
+
+
+def test_the_last_bytes_of_a_file_of_no_known_length(server: LoopbackServer, tmp_path: Path) -> None:
+    """The system takes a part of what it is given, and says at the next try only that the disk is full."""
+    body = b"x" * 100_000
+    server.routes.append(lambda asked: Answer(gzip.compress(body), headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(UnwritableError, match="file too large"), no_file_above(99_999):
+        fetch(server, [RemoteFile(f"{server.url}/a.csv", "a.csv")], tmp_path)
+    assert not (tmp_path / "a.csv").exists()
 
 
 def test_two_at_once_is_refused(server: LoopbackServer, tmp_path: Path) -> None:
