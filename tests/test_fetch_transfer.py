@@ -20,7 +20,7 @@ from model_utils.errors import IncompleteError, InputError, UnwritableError
 from model_utils.fetching.transfer import http_source
 from model_utils.fetching.transfer.endpoint import endpoint
 from model_utils.fetching.transfer.http_source import HttpSource
-from model_utils.fetching.transfer.manifest import MANIFEST, Manifest, partial_path
+from model_utils.fetching.transfer.manifest import MANIFEST, Begun, Manifest, partial_path
 from model_utils.fetching.transfer.many import MOST_IN_VAIN, fetch_files, plan
 from model_utils.fetching.transfer.progress import Arrivals
 from model_utils.fetching.transfer.rate_limit import RateLimit
@@ -117,6 +117,61 @@ def test_a_file_that_changes_in_the_middle_comes_anew(server: LoopbackServer, tm
     asked = len(server.asked)
     fetch(server, listed(server), tmp_path)
     assert len(server.asked) == asked
+
+
+@pytest.mark.parametrize("cut_off", ["before its line", "before its last step", "in its line"])
+def test_a_file_that_had_come_whole_is_not_asked_for_again(
+    server: LoopbackServer, tmp_path: Path, cut_off: str
+) -> None:
+    """A run that was killed between a file's last byte, its line in the manifest, and its last step."""
+    files = some_files(server, 2)
+    manifest = Manifest(tmp_path)
+    path = files[0].path
+    partial = partial_path(tmp_path / path)
+    partial.parent.mkdir(parents=True)
+    body = server.files[f"/{path}"]
+    partial.write_bytes(body)
+    manifest.begin(files[0], etag_of(body), len(body))
+    if cut_off != "before its line":
+        manifest.add(files[0], partial, hashlib.sha256(body).hexdigest(), etag_of(body))
+        (tmp_path / path).rename(partial)
+    if cut_off == "in its line":
+        text = (tmp_path / MANIFEST).read_text()
+        (tmp_path / MANIFEST).write_text(text[: -len(text.splitlines()[-1]) // 2])
+    fetch(server, files, tmp_path)
+    expect_all(server, tmp_path)
+    assert [asked.path for asked in server.asked] == [f"/{files[1].path}"]
+
+
+def test_a_part_of_another_file_is_not_gone_on_with(server: LoopbackServer, tmp_path: Path) -> None:
+    files = some_files(server, 1)
+    partial = partial_path(tmp_path / files[0].path)
+    partial.parent.mkdir(parents=True)
+    partial.write_bytes(b"of long ago")
+    fetch(server, files, tmp_path)
+    expect_all(server, tmp_path)
+    assert "range" not in server.asked[0].headers
+
+
+def test_the_end_of_another_version_is_never_added(server: LoopbackServer, tmp_path: Path) -> None:
+    """Of as many bytes, from a server that overlooks If-Range, and nothing is known by which the mixture would show."""
+    server.if_range = False
+    server.files["/a.tif"] = b"a" * 300_000
+    file = RemoteFile(f"{server.url}/a.tif", "a.tif")
+    server.faults = dict.fromkeys(range(7), "truncated")
+    with pytest.raises(IncompleteError):
+        fetch(server, [file], tmp_path)
+    server.files["/a.tif"] = b"b" * 300_000
+    fetch(server, [file], tmp_path)
+    expect_all(server, tmp_path)
+
+
+def test_a_bit_that_flips_on_the_way_shows_in_the_etag(server: LoopbackServer, tmp_path: Path) -> None:
+    server.files["/a.csv"] = b"one,two\n" * 99
+    server.faults = {0: "wrong"}
+    fetch(server, listed(server), tmp_path)
+    expect_all(server, tmp_path)
+    assert len(server.asked) == 2
 
 
 def test_another_version_at_the_source_is_fetched(server: LoopbackServer, tmp_path: Path) -> None:
@@ -320,6 +375,28 @@ def test_room_for_no_more_than_some_lines(server: LoopbackServer, tmp_path: Path
     fetch(server, files, tmp_path)
     expect_all(server, tmp_path)
     assert sum(server.times_asked().values()) <= 13
+
+
+def test_a_line_for_which_there_is_no_room_leaves_no_half(server: LoopbackServer, tmp_path: Path) -> None:
+    """Others may follow where room is made."""
+    files = some_files(server, 3, size=10)
+    manifest = Manifest(tmp_path)
+    manifest.begin(files[0], '"a"', 1)
+    size = (tmp_path / MANIFEST).stat().st_size
+    with pytest.raises(UnwritableError, match=r"manifest\.jsonl: cannot be written"), no_file_above(size + 9):
+        manifest.begin(files[1], '"b"', 1)
+    assert (tmp_path / MANIFEST).stat().st_size == size
+    manifest.begin(files[2], '"c"', 1)
+    assert Manifest(tmp_path, read_only=True).begun(files[2]) == Begun(files[2].url, '"c"', 1)
+
+
+def test_the_last_bytes_of_a_file_of_no_known_length(server: LoopbackServer, tmp_path: Path) -> None:
+    """The system takes a part of what it is given, and says at the next try only that the disk is full."""
+    body = b"x" * 100_000
+    server.routes.append(lambda asked: Answer(gzip.compress(body), headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(UnwritableError, match="file too large"), no_file_above(99_999):
+        fetch(server, [RemoteFile(f"{server.url}/a.csv", "a.csv")], tmp_path)
+    assert not (tmp_path / "a.csv").exists()
 
 
 def test_two_at_once_is_refused(server: LoopbackServer, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import requests
 from model_utils import atomic
 from model_utils.errors import UnwritableError
 from model_utils.fetching.transfer.http_source import DamagedAnswerError, HttpSource, UnreachableError
-from model_utils.fetching.transfer.manifest import Begun, Manifest, digest, partial_path, plain_etag
+from model_utils.fetching.transfer.manifest import Begun, Manifest, digest, partial_path, plain_etag, write_all
 from model_utils.fetching.transfer.remote_file import RemoteFile
 
 _CHUNK = 2**16
@@ -154,7 +154,7 @@ class _Coming:
             for chunk in response.raw.stream(_CHUNK, decode_content=unpack):
                 self._go_on()
                 with atomic.refusals_named(self._target, self._probe):
-                    part.write(chunk)
+                    write_all(part, chunk)
                 self._came(len(chunk))
 
     def _verify(self, version: str) -> None:

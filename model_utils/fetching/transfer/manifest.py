@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -180,14 +181,20 @@ class Manifest:
 
     def _append(self, line: Mapping[str, Any]) -> None:
         path = self.folder / MANIFEST
-        with atomic.refusals_named(path, path.with_name(f".{MANIFEST}.probe")), path.open("ab") as file:
+        with atomic.refusals_named(path, path.with_name(f".{MANIFEST}.probe")), path.open("ab", buffering=0) as file:
             before = os.fstat(file.fileno()).st_size
             try:
-                file.write(_line(line).encode())
-                file.flush()
+                write_all(file, _line(line).encode())
             except OSError:
                 os.truncate(path, before)  # a full disk may have taken half of it
                 raise
+
+
+def write_all(file: FileIO, data: bytes) -> None:
+    """Writes to an unbuffered file; the system may take a part of it before it says that the disk is full."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def partial_path(target: Path) -> Path:
