@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from model_utils.features.convert_config import ConvertWeightsConfig
     from model_utils.features.convert_weights import convert_weights
     from model_utils.fetching.city import make_city
-    from model_utils.fetching.config import CityConfig, FetchReadingsConfig, FetchWeatherConfig
+    from model_utils.fetching.config import CityConfig, FetchReadingsConfig, FetchScenesConfig, FetchWeatherConfig
     from model_utils.fetching.readings.openaq import fetch_readings
+    from model_utils.fetching.scenes.fetch import fetch_scenes
     from model_utils.fetching.weather.weather import fetch_weather
     from model_utils.ingest.config import PrepareConfig
     from model_utils.ingest.prepare import prepare
@@ -40,6 +41,7 @@ __all__ = [
     "CompareConfig",
     "ConvertWeightsConfig",
     "FetchReadingsConfig",
+    "FetchScenesConfig",
     "FetchWeatherConfig",
     "InspectConfig",
     "MapConfig",
@@ -51,6 +53,7 @@ __all__ = [
     "compare",
     "convert_weights",
     "fetch_readings",
+    "fetch_scenes",
     "fetch_weather",
     "from_preset",
     "inspect",
@@ -71,6 +74,7 @@ _FROM = {
     "CompareConfig": "model_utils.comparison.config",
     "ConvertWeightsConfig": "model_utils.features.convert_config",
     "FetchReadingsConfig": "model_utils.fetching.config",
+    "FetchScenesConfig": "model_utils.fetching.config",
     "FetchWeatherConfig": "model_utils.fetching.config",
     "InspectConfig": "model_utils.inspection.config",
     "MapConfig": "model_utils.mapping.config",
@@ -82,6 +86,7 @@ _FROM = {
     "compare": "model_utils.comparison.run",
     "convert_weights": "model_utils.features.convert_weights",
     "fetch_readings": "model_utils.fetching.readings.openaq",
+    "fetch_scenes": "model_utils.fetching.scenes.fetch",
     "fetch_weather": "model_utils.fetching.weather.weather",
     "from_preset": "model_utils.configuration",
     "inspect": "model_utils.inspection.inspect",

@@ -67,6 +67,12 @@ def expect_all(server: LoopbackServer, folder: Path, gone: tuple[str, ...] = ())
         assert line["bytes"] == len(wanted[line["path"]])
 
 
+def test_these_tests_ask_no_other_machine(server: LoopbackServer, tmp_path: Path) -> None:
+    for url in ("http://192.0.2.1/a", "http://archive.example.org/a"):
+        with pytest.raises(AssertionError, match="expected this machine alone"):
+            fetch(server, [RemoteFile(url, "a")], tmp_path)
+
+
 def test_files_come_with_a_manifest_and_only_once(server: LoopbackServer, tmp_path: Path) -> None:
     files = some_files(server, 20)
     fetch(server, files, tmp_path, connections=4)
