@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,6 +79,12 @@ def city_window(city: City, pixel: float, phase: float = 0.0) -> Window:
     return Window(zone, left * pixel + phase, top * pixel + phase, pixel, top - bottom, right - left)
 
 
+def certificates() -> dict[str, str]:
+    """Certificates to trust as the environment names them for all other questions, told to GDAL as well."""
+    bundle = os.environ.get("CURL_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    return {"CURL_CA_BUNDLE": bundle} if bundle else {}
+
+
 @contextmanager
 def remote(address: str) -> Iterator[None]:
     """Whatever goes wrong inside is the address's fault, without what stands behind ? in it.
@@ -86,7 +93,7 @@ def remote(address: str) -> Iterator[None]:
         InputError: Instead of any other exception.
     """
     try:
-        with rasterio.Env(**REMOTE):
+        with rasterio.Env(**REMOTE, **certificates()):
             yield
     except InputError:
         raise
