@@ -71,6 +71,13 @@ def write(path: Path, **content: Any) -> str:
     return str(path)
 
 
+def companions(verb: str, name: str) -> list[str]:
+    """The flags that another one needs beside it."""
+    if verb == "inspect" and name in ("skip_broken", "full_scale"):
+        return ["--scenes", "scenes"]
+    return WITH_WHICH_ALL_FLAGS_GO.get(verb, [])
+
+
 def test_every_verb_has_its_line_here() -> None:
     assert set(REQUIRED) == set(VERBS)
 
@@ -205,7 +212,7 @@ def test_switches_stand_alone_or_take_a_word(verb: str) -> None:
             (f"--{name}", "false"): False,
             (f"--{name}=false",): False,
         }.items():
-            required = [*REQUIRED[verb], *WITH_WHICH_ALL_FLAGS_GO.get(verb, [])]
+            required = [*REQUIRED[verb], *companions(verb, name)]
             for argv in ([*required, *words], [*words, *required]):
                 assert getattr(parse(VERBS[verb], argv, {}, "pm25"), name) is value
 
@@ -215,8 +222,8 @@ def test_hyphen_and_underscore_are_the_same(verb: str) -> None:
     config_class = load(VERBS[verb].config)
     plain = {"int": "8", "float": "0.5", "float | None": "0.5", "int | None": "8", "bool": "true"}
     names = [item.name for item in fields(config_class) if "_" in item.name and item.type in plain]
-    required = [*REQUIRED[verb], *WITH_WHICH_ALL_FLAGS_GO.get(verb, [])]
     for name in names:
+        required = [*REQUIRED[verb], *companions(verb, name)]
         value = plain[next(str(item.type) for item in fields(config_class) if item.name == name)]
         spelled = [f"--{name}", f"--{name.replace('_', '-')}"]
         both = [parse(VERBS[verb], [*required, flag, value], {}, "pm25") for flag in spelled]
