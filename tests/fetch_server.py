@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 FAULTS = ("429", "500", "503", "reset", "stall", "truncated", "wrong")
-STALL_SECONDS = 1.0
+STALL_SECONDS = 3.0
 
 
 @dataclass
