@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -128,18 +127,14 @@ def test_pixels_of_the_citys_own_zone_are_those_of_the_granule(root: Path, world
         assert fetched.crs == granule.crs == "EPSG:32644"
         assert fetched.descriptions == ("red", "green", "blue")
         assert fetched.profile["tiled"]
-        assert len(fetched.overviews(1)) == 0 or fetched.overviews(1)[0] == 2
         left = (fetched.transform.c - granule.transform.c) / 10
         top = (granule.transform.f - fetched.transform.f) / 10
         assert (left, top) == (round(left), round(top))
         window = rasterio.windows.Window(round(left), round(top), fetched.width, fetched.height)
         own, numbers = granule.read(1, window=window), fetched.read(1)
-    with rasterio.open(world.folder / "S2A_T43RGM" / "B04.tif") as other:
-        east = numbers[:, -50:]
-        assert not np.array_equal(own[:, -50:], np.zeros_like(east))
-        assert other.crs == "EPSG:32643"
-    # the one that was taken first counts where both have data, and it is in the other zone
-    assert np.array_equal(own[:, -50:], east)
+    # where the granule of the other zone, which was taken first, shows nothing
+    assert own[:, -50:].all()
+    assert np.array_equal(own[:, -50:], numbers[:, -50:])
 
 
 def test_days_are_sorted_out_by_cloud_over_the_city(
@@ -343,4 +338,3 @@ def test_times_of_items_are_those_of_the_local_day(root: Path, world: World, end
     write_granule(world, "late", "2024-01-31T20:00:00.000Z", 44)
     fetch_scenes(config(root, endpoint))
     assert {path.partition("/")[0] for path in scenes(root)} == {"sentinel2-l2a_20240131T052226Z"}
-    assert datetime.fromisoformat(world.items[-1]["properties"]["datetime"]).hour == 20

@@ -348,6 +348,19 @@ def test_a_package_beside_what_came_out_of_it_and_a_package_that_is_a_link(tmp_p
     assert scene.mask is not None
 
 
+@pytest.mark.parametrize("beside", [True, False])
+def test_metadata_in_a_package_is_read_where_it_is_there(tmp_path: Path, beside: bool) -> None:
+    raster(
+        tmp_path / "town_20240102.tif", np.stack([numbers_of("red", 1e-4)] * 3), descriptions=("red", "green", "blue")
+    )
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.write(tmp_path / "town_20240102.tif", "town_20240102.tif")
+        if beside:
+            file.writestr("town_20240102_metadata.json", '{"properties": {"acquired": "2024-01-02T05:12:21Z"}}')
+    (scene,) = find(tmp_path / "x.zip", full_scale=4000.0).scenes
+    assert scene.time_source == ("metadata" if beside else "name (date only)")
+
+
 def test_items_about_side_files_are_no_scenes(tmp_path: Path) -> None:
     landsat(2, "json")(tmp_path)
     (folder,) = tmp_path.iterdir()

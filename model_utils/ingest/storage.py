@@ -56,8 +56,16 @@ def member_of(path: Path) -> Member | None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; one in a package is taken for there, since listing it has shown it."""
-    return path.is_file() or member_of(path) is not None
+    """Whether there is such a file, in a folder or in a package that can be listed."""
+    member = member_of(path)
+    if member is None:
+        return path.is_file()
+    try:
+        place = _size_and_change(member.package)
+        zipped = member.package.suffix.lower() == ".zip"
+        return member.name in (_zip(member.package, *place).names if zipped else _tar(member.package, *place))
+    except (zipfile.BadZipFile, tarfile.TarError, OSError, ValueError, EOFError, NotImplementedError):
+        return False
 
 
 def gdal_name(path: Path) -> str:

@@ -12,6 +12,7 @@ from model_utils.ingest.products.metadata import read_metadata
 from model_utils.ingest.products.source_scene import SourceScene, band_file, mask_in, source_bands
 from model_utils.ingest.scenes.header import Header, read_header
 from model_utils.ingest.scenes.masks import MASKS
+from model_utils.ingest.storage import is_file
 
 GEOTIFF, BAND_FILES = "geotiff", "band-files"
 _DTYPES = ("uint8", "uint16", "int16", "float32", "float64")
@@ -96,7 +97,7 @@ def read_geotiff(raster: Path, folder: Path) -> SourceScene:
     """
     header = _header(raster)
     sidecar = raster.with_name(f"{raster.stem}_metadata.json")
-    time = read_metadata(sidecar).time(_TIME_KEYS) if sidecar.is_file() else None
+    time = read_metadata(sidecar).time(_TIME_KEYS) if is_file(sidecar) else None
     return SourceScene(
         path=header.path,
         scene_id=raster.relative_to(folder).with_suffix("").as_posix(),
